@@ -1,0 +1,37 @@
+// From node:timers, so that the fake timers of a test, which replace the globals, do not stop the library.
+import { clearTimeout, setTimeout } from 'node:timers';
+
+/** Milliseconds of a clock that never goes back. Bound here, before a test's fake timers replace it. */
+export const now: () => number = performance.now.bind(performance);
+
+/** A timer that can be taken back. */
+export type Timer = NodeJS.Timeout;
+
+// Node fires a longer timer at once.
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Calls `fn` once, after `ms` (at the most 24.8 days). The timer keeps the process alive: somebody waits for it. */
+export function after(ms: number, fn: () => void): Timer {
+  return setTimeout(fn, Math.min(Math.max(ms, 1), LONGEST_MS));
+}
+
+/** As {@link after}, for upkeep that must not keep the process alive. */
+export function afterIdly(ms: number, fn: () => void): Timer {
+  return after(ms, fn).unref();
+}
+
+export function cancel(timer: Timer | undefined): void {
+  clearTimeout(timer);
+}
+
+/** What a race against the clock ended with. */
+export type Within<T> = { readonly value: T } | 'late';
+
+/** Waits for `promise`, at most `ms`. A rejection is thrown; one that comes too late is dropped by the caller's own handler. */
+export function within<T>(promise: Promise<T>, ms: number): Promise<Within<T>> {
+  if (ms === Number.POSITIVE_INFINITY) return promise.then((value) => ({ value }));
+  return new Promise((resolve, reject) => {
+    const timer = after(ms, () => resolve('late'));
+    promise.then((value) => resolve({ value }), reject).finally(() => cancel(timer));
+  });
+}

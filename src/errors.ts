@@ -1,0 +1,334 @@
+const BRAND = Symbol.for('scoped-pool.error');
+
+/**
+ * Every error the library throws. A `code` never changes meaning between versions; a message may.
+ * `docs/errors.md` lists the same codes, by test. `instanceof` also holds for errors of another copy of the library.
+ */
+export abstract class ScopedPoolError extends Error {
+  abstract readonly code: `ERR_${string}`;
+
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+  }
+
+  get [BRAND](): string {
+    return this.constructor.name;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (typeof value !== 'object' || value === null || !(BRAND in value)) return false;
+    // biome-ignore lint/complexity/noThisInStatic: the class asked, which may be a subclass
+    return this.name === 'ScopedPoolError' || value[BRAND] === this.name;
+  }
+}
+
+/** An option or argument is unknown or out of its range. Nothing was opened. */
+export class InvalidOptionError extends ScopedPoolError {
+  readonly code = 'ERR_INVALID_OPTION';
+
+  constructor(wrong: { where: string; option: string; expected: string; actual: unknown }) {
+    super(`${wrong.where}: ${wrong.option} must be ${wrong.expected}; got ${show(wrong.actual)}`);
+  }
+}
+
+/** Something needs a scope and none is open here. */
+export class NoScopeError extends ScopedPoolError {
+  readonly code = 'ERR_NO_SCOPE';
+
+  constructor(what: string) {
+    super(
+      `${what}: no scope is open here. Run it inside withRoot(), a worker wrapped by scopeWorker() or ` +
+        'Scope.process().run(). Callbacks of emitters and timers set outside a scope have none: bind them with ' +
+        'scope.bind() or scope.on(). A job that began before scopeWorker() was called runs without a scope, too',
+    );
+  }
+}
+
+/** Something was started or acquired in a scope that is closing or closed. */
+export class ScopeClosedError extends ScopedPoolError {
+  readonly code = 'ERR_SCOPE_CLOSED';
+
+  constructor(scope: string, state: string) {
+    super(
+      `scope "${scope}" is ${state}: nothing new can begin in it. Await the work before its scope ends, ` +
+        'start it with scope.spawn(), or spawn it on a scope that lives longer',
+    );
+  }
+}
+
+/** A scope was cancelled; the `cause` is the reason. */
+export class ScopeCancelledError extends ScopedPoolError {
+  readonly code = 'ERR_SCOPE_CANCELLED';
+
+  constructor(scope: string, reason: unknown) {
+    super(`scope "${scope}" was cancelled; what waited in it was stopped (the cause is the reason)`, reason);
+  }
+}
+
+/** `close()` was awaited by something that the close itself waits for. */
+export class ScopeDeadlockError extends ScopedPoolError {
+  readonly code = 'ERR_SCOPE_DEADLOCK';
+
+  constructor(scope: string) {
+    super(
+      `scope "${scope}": close() awaited inside work that the scope waits for would never end. ` +
+        'The close has begun; do not await it here, await it outside',
+    );
+  }
+}
+
+/** A scope gave up waiting for what it closes. */
+export class ScopeTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_SCOPE_TIMEOUT';
+  /** Names of what was left behind. */
+  readonly pending: readonly string[];
+
+  constructor(scope: string, pending: readonly string[], waitedMs: number) {
+    super(
+      `scope "${scope}": gave up after ${Math.round(waitedMs)} ms; left behind: ${pending.join(', ')}. ` +
+        'Let it end on its AbortSignal, or raise graceMs, cancelMs or the timeoutMs of the resource',
+    );
+    this.pending = pending;
+  }
+}
+
+/** A limit names a pool that nobody has defined. Reported, not thrown. */
+export class UnknownLimitError extends ScopedPoolError {
+  readonly code = 'ERR_UNKNOWN_LIMIT';
+
+  constructor(scope: string, limit: string, known: readonly string[]) {
+    super(`scope "${scope}" limits a pool "${limit}" that nobody defined; known pools: ${known.join(', ') || 'none'}`);
+  }
+}
+
+/** Two copies of the library in one process that cannot work together. */
+export class IncompatibleCopyError extends ScopedPoolError {
+  readonly code = 'ERR_INCOMPATIBLE_COPY';
+
+  constructor(mine: string, other: string) {
+    super(
+      `scoped-pool ${mine} and scoped-pool ${other} are both loaded in this process and do not understand each other. ` +
+        'Install one version: npm ls scoped-pool shows who asks for which',
+    );
+  }
+}
+
+/** The step of an acquire that ran out of time. */
+export type AcquirePhase = 'waiting' | 'creating' | 'validating';
+
+/** What is known when an acquire fails; all of it is in the message, too. */
+export interface AcquireFacts {
+  readonly pool: string;
+  readonly scope: string;
+  readonly phase: AcquirePhase;
+  readonly exclusive: boolean;
+  readonly waitedMs: number;
+  readonly max: number;
+  readonly inUse: number;
+  readonly idle: number;
+  readonly pending: number;
+  readonly holders: readonly HolderFacts[];
+}
+
+/** Who holds a connection. */
+export interface HolderFacts {
+  readonly scope: string;
+  readonly exclusive: boolean;
+  readonly heldMs: number;
+  /** Line of code that acquired it, where it was sampled. */
+  readonly site: string | undefined;
+}
+
+function fullness(facts: AcquireFacts): string {
+  return `max ${facts.max}, in use ${facts.inUse}, idle ${facts.idle}, pending ${facts.pending}`;
+}
+
+function holdersOf(facts: AcquireFacts): string {
+  return facts.holders.map((holder) => `\n    held ${describeHolder(holder)}`).join('');
+}
+
+function describeHolder({ exclusive, scope, heldMs, site }: HolderFacts): string {
+  return `${exclusive ? 'exclusively' : 'shared'} by scope "${scope}" for ${Math.round(heldMs)} ms, since ${site ?? 'a line that was not sampled'}`;
+}
+
+/** No lease could be had within `acquireTimeoutMs`; the `cause` is the factory's last error, where there was one. */
+export class AcquireTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_ACQUIRE_TIMEOUT';
+  readonly facts: AcquireFacts;
+
+  constructor(facts: AcquireFacts, cause?: unknown) {
+    super(
+      `pool "${facts.pool}" of scope "${facts.scope}": no ${facts.exclusive ? 'exclusive' : 'shared'} lease within ` +
+        `${Math.round(facts.waitedMs)} ms, stopped while ${facts.phase} (${fullness(facts)}). ${ADVICE[facts.phase]}${holdersOf(facts)}`,
+      cause,
+    );
+    this.facts = facts;
+  }
+}
+
+const ADVICE: Readonly<Record<AcquirePhase, string>> = {
+  waiting: 'Hold leases for a shorter time, raise max, or lower the concurrency',
+  creating: 'Connections could not be made in time: see the cause and whether the server is up',
+  validating: 'Idle connections did not answer their check in time: see whether the server is up',
+};
+
+/** Every connection is held by code that itself waits for one of them. */
+export class PoolDeadlockError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_DEADLOCK';
+  readonly facts: AcquireFacts;
+
+  constructor(facts: AcquireFacts) {
+    super(
+      `pool "${facts.pool}" of scope "${facts.scope}": deadlock: all ${facts.max} connections are held by code that waits for ` +
+        `one more of them (${fullness(facts)}). Inside use(fn) work with the connection you were given, or raise max${holdersOf(facts)}`,
+    );
+    this.facts = facts;
+  }
+}
+
+/** More acquires wait than `maxWaiters` allows. */
+export class TooManyWaitersError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_TOO_MANY_WAITERS';
+  readonly facts: AcquireFacts;
+
+  constructor(facts: AcquireFacts) {
+    super(
+      `pool "${facts.pool}" of scope "${facts.scope}": already ${facts.pending} acquires wait (${fullness(facts)}). ` +
+        `Shed load, raise max or maxWaiters${holdersOf(facts)}`,
+    );
+    this.facts = facts;
+  }
+}
+
+/** An acquire was ended by its AbortSignal; the `cause` is the signal's reason. */
+export class AcquireAbortedError extends ScopedPoolError {
+  readonly code = 'ERR_ACQUIRE_ABORTED';
+
+  constructor(pool: string, reason: unknown) {
+    super(`pool "${pool}": acquire was aborted by its signal (the cause is the reason)`, reason);
+  }
+}
+
+/** A pool was used after it was closed in this scope. */
+export class PoolClosedError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_CLOSED';
+
+  constructor(pool: string, scope: string) {
+    super(`pool "${pool}" of scope "${scope}" is closed. It opens again in a new root scope`);
+  }
+}
+
+/** A pool with `unique: true` was defined twice, with different options. */
+export class PoolRedefinedError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_REDEFINED';
+
+  constructor(pool: string, first: string, second: string) {
+    super(`pool "${pool}" is defined ${first} and, with other options, ${second}. Define it once and import it, or give it another name`);
+  }
+}
+
+/** `create`, `validate` or `destroy` of a pool did not end in time. */
+export class FactoryTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_FACTORY_TIMEOUT';
+
+  constructor(pool: string, step: 'create' | 'validate' | 'destroy', ms: number) {
+    super(`pool "${pool}": ${step} did not end within ${ms} ms. See whether the server is reachable, or raise ${step}TimeoutMs`);
+  }
+}
+
+/** A resource was found unusable before it was lent, or died while it was idle. */
+export class ResourceDeadError extends ScopedPoolError {
+  readonly code = 'ERR_RESOURCE_DEAD';
+
+  constructor(pool: string, cause?: unknown) {
+    super(`pool "${pool}": a resource was found dead and is replaced (the cause says why, where it is known)`, cause);
+  }
+}
+
+/** A lease was used after its end. */
+export class LeaseEndedError extends ScopedPoolError {
+  readonly code = 'ERR_LEASE_ENDED';
+
+  constructor(pool: string, what: string) {
+    super(`pool "${pool}": ${what} on a lease that has ended. Keep the work inside use(fn), or release the lease later`);
+  }
+}
+
+/** A lease was still held when its scope had ended. Reported, not thrown. */
+export class LeaseLeakedError extends ScopedPoolError {
+  readonly code = 'ERR_LEASE_LEAKED';
+  readonly holder: HolderFacts;
+
+  constructor(pool: string, holder: HolderFacts) {
+    super(
+      `pool "${pool}": leaked lease, held ${describeHolder(holder)}, is revoked: its scope has ended` +
+        `${holder.exclusive ? '; its connection is destroyed' : ''}. Await use(fn), or release the lease in a finally block`,
+    );
+    this.holder = holder;
+  }
+}
+
+/** A slot was asked for a move that its table does not list: a bug in this library. */
+export class IllegalMoveError extends ScopedPoolError {
+  readonly code = 'ERR_ILLEGAL_MOVE';
+
+  constructor(from: string, to: string) {
+    super(`bug in scoped-pool: no move from ${from} to ${to}. Please report it with this stack`);
+  }
+}
+
+/** A command that needs a connection of its own was sent over a shared one. */
+export class CommandRefusedError extends ScopedPoolError {
+  readonly code = 'ERR_COMMAND_REFUSED';
+
+  constructor(pool: string, command: string, advice: string) {
+    super(`pool "${pool}": ${command.toUpperCase()} would reach everybody on a shared connection. ${advice}`);
+  }
+}
+
+/** Redis did not answer a command within `commandTimeoutMs`. Whether it was executed is unknown. */
+export class CommandTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_COMMAND_TIMEOUT';
+
+  constructor(pool: string, command: string, ms: number) {
+    super(
+      `pool "${pool}": no reply to ${command.toUpperCase()} within ${Math.round(ms)} ms; its connection is destroyed. ` +
+        'Whether it was executed is unknown. See whether the server is blocked, or raise commandTimeoutMs',
+    );
+  }
+}
+
+/** A pool was given to something that wants one connection. */
+export class NotAConnectionError extends ScopedPoolError {
+  readonly code = 'ERR_NOT_A_CONNECTION';
+
+  constructor(pool: string, asked: string) {
+    super(
+      `pool "${pool}" is not a connection (asked for "${asked}"). Give BullMQ and other libraries that keep a connection ` +
+        'for themselves their own connection options; lend one with use(fn) for work that ends',
+    );
+  }
+}
+
+/** `scopeWorker` was given something that is no running BullMQ worker of a supported kind. */
+export class NotAWorkerError extends ScopedPoolError {
+  readonly code = 'ERR_NOT_A_WORKER';
+
+  constructor(problem: string) {
+    super(`scopeWorker: ${problem}`);
+  }
+}
+
+/** A value as it may stand in a message: short, and no credentials of a URL. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(redact(value).slice(0, 80));
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return String(value);
+}
+
+/** Takes user and password out of every URL in a text. */
+export function redact(value: string): string {
+  return value.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/gi, '$1***@');
+}

@@ -1,0 +1,79 @@
+import { now, within } from '../clock.ts';
+import { ScopeTimeoutError } from '../errors.ts';
+import type { TreeNode } from './belonging.ts';
+import type { Lifetime } from './lifetime.ts';
+
+/** Default of the time one stop may take. */
+export const STOP_TIMEOUT_MS = 5_000;
+
+/** Something to be stopped when the scope closes. */
+export interface Closer {
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly openedAt: number;
+  /** The scope in which the resource was started and in which its callbacks run. */
+  readonly inner: Lifetime | undefined;
+  close(): unknown;
+}
+
+/** Settings of `scope.onClose` and of `scope.open`. */
+export interface CloserOptions {
+  /** Shown in errors and in `scope.tree()`. Default: the name of the function. */
+  readonly name?: string;
+  /** How long the stop may take, in milliseconds, before it is named in an error and passed over. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** What a scope has to undo: newest first, one at a time, all of it. */
+export class Cleanup {
+  readonly #closers: Closer[] = [];
+
+  add(closer: Closer): void {
+    this.#closers.push(closer);
+  }
+
+  remove(closer: Closer): void {
+    const place = this.#closers.lastIndexOf(closer);
+    if (place >= 0) this.#closers.splice(place, 1);
+  }
+
+  cancel(reason: unknown): void {
+    for (const { inner } of [...this.#closers].reverse()) inner?.stop(reason);
+  }
+
+  /** @returns what failed. */
+  async unwind(owner: Owner): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    // A closer may add closers: take them until none is left.
+    for (let closer = this.#closers.pop(); closer; closer = this.#closers.pop()) {
+      // One at a time: what was opened later may stand on what was opened before.
+      await stop(closer, owner).catch((error: unknown) => errors.push(error));
+    }
+    return errors;
+  }
+
+  describe(): TreeNode[] {
+    return this.#closers
+      .filter(({ inner }) => inner)
+      .map(({ name, openedAt, inner }) => ({
+        name, kind: 'resource' as const, state: 'open', ageMs: now() - openedAt, children: inner?.tree().children ?? [],
+      }));
+  }
+}
+
+/** What the clean-up needs of its scope. */
+export interface Owner {
+  readonly name: string;
+  /** Runs a closer in the context of the scope. */
+  enter<R>(fn: () => R): R;
+  report(error: unknown, from: string): void;
+}
+
+async function stop(closer: Closer, owner: Owner): Promise<void> {
+  const { name, timeoutMs } = closer;
+  const stopping = owner.enter(async () => closer.close());
+  const stopped = stopping.then(() => {});
+  if ((await within(stopped, timeoutMs)) !== 'late') return;
+  stopping.catch((error: unknown) => owner.report(error, name));
+  throw new ScopeTimeoutError(owner.name, [`stop of ${name}`], timeoutMs);
+}

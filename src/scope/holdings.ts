@@ -1,0 +1,79 @@
+import { List } from '../list.ts';
+import type { Belonging, TreeNode } from './belonging.ts';
+import type { Running } from './running.ts';
+
+/** What exists once below a root, such as the pool of one definition. */
+export interface Single {
+  /** Called when the root closes, after everything that was opened in it has been stopped. */
+  close(): unknown;
+}
+
+/** What other parts of the library keep in a scope: leases and waiters, and in a root the pools. */
+export class Holdings {
+  readonly #running: Running;
+  readonly #belongings = new List<Belonging>();
+  #singles: Map<object, Single> | undefined;
+
+  constructor(running: Running) {
+    this.#running = running;
+  }
+
+  add(belonging: Belonging): void {
+    this.#belongings.push(belonging);
+    if (belonging.awaited) this.#running.begin();
+  }
+
+  remove(belonging: Belonging): void {
+    if (this.#belongings.remove(belonging) && belonging.awaited) this.#running.end();
+  }
+
+  get isEmpty(): boolean {
+    return this.#belongings.size === 0 && this.#singles === undefined;
+  }
+
+  single(key: object): Single | undefined {
+    return this.#singles?.get(key);
+  }
+
+  addSingle(key: object, single: Single): void {
+    this.#singles ??= new Map();
+    this.#singles.set(key, single);
+  }
+
+  removeSingle(key: object, single: Single): void {
+    if (this.#singles?.get(key) === single) this.#singles.delete(key);
+  }
+
+  cancel(reason: unknown): void {
+    for (const belonging of this.#belongings) belonging.onCancel(reason);
+  }
+
+  /** Ends what is still there. @returns what to report. */
+  revoke(): Error[] {
+    const leaks: Error[] = [];
+    for (const belonging of this.#belongings) {
+      this.remove(belonging);
+      const leak = belonging.onEnd();
+      if (leak) leaks.push(leak);
+    }
+    return leaks;
+  }
+
+  /** Newest first: the factory of a pool may use a pool that was opened before. @returns what failed. */
+  async closeSingles(): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    for (const single of [...(this.#singles?.values() ?? [])].reverse()) {
+      try {
+        await single.close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    this.#singles = undefined;
+    return errors;
+  }
+
+  describe(): TreeNode[] {
+    return [...this.#belongings].map((belonging) => belonging.describe());
+  }
+}

@@ -1,0 +1,132 @@
+import { now } from '../clock.ts';
+import { currentFrame, enterFrame, type Frame, shared } from '../context.ts';
+import { ScopeClosedError } from '../errors.ts';
+import { Cleanup, type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
+import { Lifetime, type ScopeKind } from './lifetime.ts';
+import { listen, type Source } from './listen.ts';
+import { checkCloser, checkSpawn, type ScopeOptions } from './options.ts';
+import { Resource } from './resource.ts';
+import { RunningTask, type SpawnOptions, type Task, type TaskContext } from './task.ts';
+
+const BRAND = Symbol.for('scoped-pool.scope');
+
+/**
+ * A lifetime: of a worker, a server, a request, a job, a test. What is started and acquired in it ends with it.
+ * Root scopes own pools; the nearest scope owns leases and tasks.
+ */
+export class Scope extends Lifetime implements AsyncDisposable {
+  declare readonly root: Scope;
+  declare readonly parent: Scope | null;
+
+  /** The process-wide root, made when first asked for; enter it with `run`. Nobody closes it but you. */
+  static process(): Scope {
+    const existing = shared.process as Scope | undefined;
+    if (existing?.state === 'open') return existing;
+    const scope = new Scope({ parent: null, name: 'process' });
+    shared.process = scope;
+    return scope;
+  }
+
+  /** Scopes of another copy of the library count, too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+
+  /**
+   * Opens a scope that its maker closes; without `parent` below the current one.
+   *
+   * @param kind For `withScope` and `open` alone.
+   * @throws InvalidOptionError, or NoScopeError when there is no current scope to open it in.
+   */
+  // biome-ignore lint/complexity/noUselessConstructor: the options are optional here
+  constructor(options: ScopeOptions = {}, kind: ScopeKind = 'open') {
+    super(options, kind);
+  }
+
+  get [BRAND](): number {
+    return shared.protocol;
+  }
+
+  /** Enters: `fn`, and what it awaits, sees this as the current scope. Tracks and closes nothing. */
+  run<R>(fn: () => R): R {
+    if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
+    const outer = currentFrame();
+    return enterFrame({ scope: this, work: outer?.work, held: outer?.held }, fn);
+  }
+
+  /** A callback that runs in this scope, whoever calls it and whenever. */
+  bind<This, A extends unknown[], R>(fn: (this: This, ...args: A) => R): (this: This, ...args: A) => R {
+    const frame: Frame = { scope: this, work: undefined, held: undefined };
+    return function bound(this: This, ...args: A) {
+      return enterFrame(frame, () => fn.apply(this, args));
+    };
+  }
+
+  /** Listens in this scope until it closes. @returns takes the listener back. */
+  on(emitter: Source, event: string, listener: (...args: never[]) => unknown): () => void {
+    checkCloser('scope.on()', listener, {});
+    this.admit();
+    const unlisten = listen(emitter, event, this.bind(listener as (...args: unknown[]) => unknown));
+    const forget = this.onClose(unlisten, { name: `on ${event}` });
+    return () => {
+      forget();
+      unlisten();
+    };
+  }
+
+  /**
+   * Starts a task that belongs to this scope, in this scope's context, whoever calls. Its failure fails the scope,
+   * even if somebody awaits and catches it: catch inside the task.
+   */
+  spawn<T>(fn: (task: TaskContext) => T | PromiseLike<T>, options: SpawnOptions = {}): Task<T> {
+    checkSpawn(fn, options);
+    this.admit();
+    const task = new RunningTask(this, options.name ?? (fn.name || 'task'), options.background ?? false);
+    this.running.addTask(task);
+    return task.start(fn, (failure) => {
+      if (failure) this.fail(failure.error, task.name);
+      this.running.removeTask(task);
+    });
+  }
+
+  /**
+   * Owns a resource: starts it now, stops it when the scope closes. Callbacks of what was started run below it.
+   * A failed start fails the scope, which stops what stood before it. When the scope is cancelled meanwhile, this
+   * rejects at once, and the resource is stopped when it arrives.
+   *
+   * @param stop Default: the resource's own `Symbol.asyncDispose` or `Symbol.dispose`.
+   */
+  async open<R>(start: (scope: Scope) => R | PromiseLike<R>, stop?: (resource: R) => unknown, options: CloserOptions = {}): Promise<R> {
+    checkCloser('scope.open()', start, options);
+    if (stop !== undefined) checkCloser('scope.open()', stop, {});
+    this.admit();
+    const name = options.name ?? (start.name || 'resource');
+    const resource = new Resource(new Scope({ parent: this, name }, 'inner'), start, stop, options);
+    this.#add(resource);
+    try {
+      return await this.unlessCancelled(resource.started);
+    } catch (error) {
+      if (!this.isEcho(error)) this.fail(error, name);
+      throw error;
+    }
+  }
+
+  /** Calls `fn` when the scope closes: newest first, one at a time. @returns takes it back. */
+  onClose(fn: () => unknown, options: CloserOptions = {}): () => void {
+    checkCloser('scope.onClose()', fn, options);
+    this.admit();
+    const { name = fn.name || 'closer', timeoutMs = STOP_TIMEOUT_MS } = options;
+    const closer: Closer = { name, timeoutMs, openedAt: now(), inner: undefined, close: fn };
+    this.#add(closer);
+    return () => this.cleanup?.remove(closer);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #add(closer: Closer): void {
+    this.cleanup ??= new Cleanup();
+    this.cleanup.add(closer);
+  }
+}

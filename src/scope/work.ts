@@ -1,0 +1,18 @@
+import type { Lifetime } from './lifetime.ts';
+
+/** Something that a scope waits for before it closes: a task, the body of `withScope`, a closer. */
+export interface Work {
+  readonly scope: Lifetime;
+  /** The work it was begun in and that, as a rule, awaits it. */
+  readonly outer: Work | undefined;
+  ended: boolean;
+}
+
+/** Whether the code that runs in `work` is running work of `scope`, or of a scope below it. */
+export function isInside(work: Work | undefined, scope: Lifetime): boolean {
+  for (let inner = work; inner; inner = inner.outer) {
+    if (inner.ended) continue;
+    for (let above: Lifetime | null = inner.scope; above; above = above.parent) if (above === scope) return true;
+  }
+  return false;
+}
