@@ -237,15 +237,6 @@ export class FactoryTimeoutError extends ScopedPoolError {
   }
 }
 
-/** A resource was found unusable before it was lent, or died while it was idle. */
-export class ResourceDeadError extends ScopedPoolError {
-  readonly code = 'ERR_RESOURCE_DEAD';
-
-  constructor(pool: string, cause?: unknown) {
-    super(`pool "${pool}": a resource was found dead and is replaced (the cause says why, where it is known)`, cause);
-  }
-}
-
 /** A lease was used after its end. */
 export class LeaseEndedError extends ScopedPoolError {
   readonly code = 'ERR_LEASE_ENDED';
@@ -260,10 +251,12 @@ export class LeaseLeakedError extends ScopedPoolError {
   readonly code = 'ERR_LEASE_LEAKED';
   readonly holder: HolderFacts;
 
-  constructor(pool: string, holder: HolderFacts) {
+  /** @param sample Its stack shows who acquired the lease; becomes the cause. */
+  constructor(pool: string, holder: HolderFacts, sample?: Error) {
     super(
       `pool "${pool}": leaked lease, held ${describeHolder(holder)}, is revoked: its scope has ended` +
         `${holder.exclusive ? '; its connection is destroyed' : ''}. Await use(fn), or release the lease in a finally block`,
+      sample,
     );
     this.holder = holder;
   }

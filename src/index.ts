@@ -1,0 +1,3 @@
+export * from './errors.ts';
+export * from './pool/index.ts';
+export * from './scope/index.ts';

@@ -1,0 +1,93 @@
+import { after, cancel, within } from '../clock.ts';
+import { FactoryTimeoutError } from '../errors.ts';
+import type { PoolFunctions, Rules } from './options.ts';
+
+/** The functions of a definition with their deadlines. Nothing here hangs, whatever the functions do. */
+export class Factory<T> {
+  readonly #pool: string;
+  readonly #rules: Rules;
+  /** The newest functions: a definition made again replaces them. */
+  readonly #functions: () => PoolFunctions<T>;
+  readonly #creating = new Set<AbortController>();
+
+  constructor(pool: string, rules: Rules, functions: () => PoolFunctions<T>) {
+    this.#pool = pool;
+    this.#rules = rules;
+    this.#functions = functions;
+  }
+
+  /** @throws what `create` threw, or why it was given up; a resource that arrives after that is destroyed. */
+  async create(): Promise<T> {
+    const ms = this.#rules.createTimeoutMs;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const givenUp = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const timer = after(ms, () => controller.abort(new FactoryTimeoutError(this.#pool, 'create', ms)));
+    const creating = (async () => this.#functions().create({ signal }))();
+    this.#creating.add(controller);
+    try {
+      return await Promise.race([creating, givenUp]);
+    } catch (error) {
+      if (signal.aborted) creating.then((resource) => this.destroy(resource)).catch(() => {});
+      throw error;
+    } finally {
+      cancel(timer);
+      this.#creating.delete(controller);
+    }
+  }
+
+  /** Gives up what is being created. */
+  abort(reason: Error): void {
+    for (const controller of this.#creating) controller.abort(reason);
+  }
+
+  /** @throws when the resource does not live. */
+  async validate(resource: T): Promise<void> {
+    const ms = this.#rules.validateTimeoutMs;
+    const validating = (async () => this.#functions().validate?.(resource))();
+    const answer = await within(validating, ms);
+    if (answer === 'late') throw new FactoryTimeoutError(this.#pool, 'validate', ms);
+    if (answer.value === false) throw new Error('validate returned false');
+  }
+
+  /** @throws what `destroy` threw, or FactoryTimeoutError; either way the resource is given up. */
+  async destroy(resource: T): Promise<void> {
+    const ms = this.#rules.destroyTimeoutMs;
+    const functions = this.#functions();
+    const destroying = (async () => (functions.destroy ? functions.destroy(resource) : dispose(resource)))();
+    if ((await within(destroying.then(() => {}), ms)) === 'late') throw new FactoryTimeoutError(this.#pool, 'destroy', ms);
+  }
+
+  get canValidate(): boolean {
+    return this.#functions().validate !== undefined;
+  }
+
+  /** Whether the resource can be lent now. A check that throws says no. */
+  isUsable(resource: T): boolean {
+    const functions = this.#functions();
+    return functions.isUsable === undefined || answers(() => functions.isUsable?.(resource));
+  }
+
+  /** Whether the resource can be lent again. A reset that throws says no. */
+  reset(resource: T): boolean {
+    const functions = this.#functions();
+    return functions.reset === undefined || answers(() => functions.reset?.(resource));
+  }
+
+  watch(resource: T, report: (cause?: unknown) => void): void {
+    this.#functions().onDead?.(resource, report);
+  }
+}
+
+function answers(question: () => boolean | undefined): boolean {
+  try {
+    return question() !== false;
+  } catch {
+    return false;
+  }
+}
+
+function dispose(resource: unknown): unknown {
+  const disposable = resource as Partial<AsyncDisposable & Disposable> | null | undefined;
+  return disposable?.[Symbol.asyncDispose]?.() ?? disposable?.[Symbol.dispose]?.();
+}

@@ -1,0 +1,165 @@
+import { now } from '../clock.ts';
+import { type HolderFacts, LeaseEndedError, LeaseLeakedError, ScopeCancelledError, ScopeClosedError } from '../errors.ts';
+import type { List } from '../list.ts';
+import type { Belonging, TreeNode } from '../scope/belonging.ts';
+import type { Scope } from '../scope/index.ts';
+import { siteOf } from './sampler.ts';
+import type { Slot } from './slot.ts';
+import type { Waiter } from './waiter.ts';
+
+/** What a lease needs of its pool. */
+export interface Lender<T> {
+  readonly name: string;
+  /** What the holder is shown: the resource, or a guard in front of it. */
+  show(resource: T, lease: Lease<T>): T;
+  /** The holder has left. */
+  giveBack(slot: Slot<T>, lease: Lease<T>): void;
+  /** The resource takes no more holders and is closed when the last has left. */
+  throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void;
+  /** The acquire of a lease ends without one. */
+  refuse(waiter: Waiter<T>, error: Error): void;
+}
+
+/**
+ * Whose lease it is. `user`: revoked and reported when its scope ends before it. `library`: of a command of a pool
+ * whose reply comes within a deadline; its scope waits for that. `blocking`: of a command that may wait for ever;
+ * ended quietly with its scope.
+ */
+export type LeaseKind = 'user' | 'library' | 'blocking';
+
+/** The right to use one resource until `release()`, `destroy()` or the end of a `using` block. It ends once. */
+export class Lease<T> implements Belonging, Disposable {
+  prev: Belonging | undefined = undefined;
+  next: Belonging | undefined = undefined;
+  list: List<Belonging> | undefined = undefined;
+  /** Nobody else is on the connection. */
+  readonly exclusive: boolean;
+  readonly scope: Scope;
+  readonly kind: LeaseKind;
+  /** The lease in whose `use(fn)` this one was acquired. */
+  readonly outer: Lease<unknown> | undefined;
+  readonly #lender: Lender<T>;
+  #slot: Slot<T> | undefined = undefined;
+  #shown: T | undefined = undefined;
+  /** How many acquires wait in the code that holds it. */
+  #stuck = 0;
+  /** While it waits to begin. */
+  waiter: Waiter<T> | undefined = undefined;
+  since = 0;
+  /** Its stack shows who acquired it. */
+  sample: Error | undefined = undefined;
+
+  constructor(lender: Lender<T>, scope: Scope, exclusive: boolean, kind: LeaseKind, outer: Lease<unknown> | undefined) {
+    this.#lender = lender;
+    this.scope = scope;
+    this.exclusive = exclusive;
+    this.kind = kind;
+    this.outer = outer;
+  }
+
+  /** The leased resource. @throws LeaseEndedError after the end of the lease. */
+  get resource(): T {
+    if (this.ended) throw new LeaseEndedError(this.#lender.name, 'resource');
+    this.#shown ??= this.#lender.show(this.#slot?.resource as T, this);
+    return this.#shown;
+  }
+
+  /** Whether the lease is over, or has not begun. */
+  get ended(): boolean {
+    return this.#slot === undefined || this.#slot.state === 'closing' || this.#slot.state === 'closed';
+  }
+
+  /** Gives the resource back, to be lent again. Later calls do nothing. */
+  release(): void {
+    const slot = this.#end();
+    if (slot) this.#lender.giveBack(slot, this);
+  }
+
+  /** Ends the lease and the resource, which the caller knows to be broken. Other holders of it are not cut off. */
+  destroy(): void {
+    this.#destroy('destroyed');
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  // What follows is for the parts of the library.
+
+  get awaited(): boolean {
+    return this.kind === 'library';
+  }
+
+  /** The lease begins. */
+  begin(slot: Slot<T>): void {
+    this.#slot = slot;
+    this.since = now();
+  }
+
+  /** Whether the acquiring code holds another lease of that pool. */
+  isNestedIn(lender: object): boolean {
+    for (let { outer } = this as { outer: Lease<unknown> | undefined }; outer; outer = outer.outer) if (outer.isOf(lender)) return true;
+    return false;
+  }
+
+  /** Whether it is of that pool and goes on. */
+  isOf(lender: object): boolean {
+    return (lender as unknown) === this.#lender && !this.ended;
+  }
+
+  /** Begins or ends to wait: what the acquiring code holds of the same pool will not be given back meanwhile. */
+  block(step: 1 | -1): void {
+    for (let { outer } = this as { outer: Lease<unknown> | undefined }; outer; outer = outer.outer) outer.stick(this.#lender, step);
+  }
+
+  /** An acquire of that pool begins or ends to wait in the code that holds this lease. */
+  stick(lender: object, step: 1 | -1): void {
+    if ((lender as unknown) !== this.#lender) return;
+    const before = this.#stuck > 0;
+    this.#stuck += step;
+    const after = this.#stuck > 0;
+    if (this.#slot && before !== after) this.#slot.stuck += step;
+  }
+
+  onCancel(reason: unknown): void {
+    if (this.waiter) this.#lender.refuse(this.waiter, new ScopeCancelledError(this.scope.name, reason));
+    else if (this.kind === 'blocking') this.#destroy('destroyed');
+  }
+
+  onEnd(): Error | undefined {
+    if (this.waiter) {
+      this.#lender.refuse(this.waiter, new ScopeClosedError(this.scope.name, 'closed'));
+      return undefined;
+    }
+    const leak = this.kind === 'user' ? new LeaseLeakedError(this.#lender.name, this.facts(), this.sample) : undefined;
+    this.#destroy(leak ? 'leaked' : 'destroyed');
+    return leak;
+  }
+
+  facts(): HolderFacts {
+    return { scope: this.scope.name, exclusive: this.exclusive, heldMs: now() - this.since, site: siteOf(this.sample) };
+  }
+
+  describe(): TreeNode {
+    const kind = this.waiter ? 'waiter' : 'lease';
+    const state = `${this.exclusive ? 'exclusive' : 'shared'}${this.waiter ? ', waiting' : ''}`;
+    return { name: this.#lender.name, kind, state, ageMs: now() - this.since, children: [] };
+  }
+
+  #destroy(reason: 'destroyed' | 'leaked'): void {
+    const slot = this.#end();
+    if (!slot) return;
+    this.#lender.throwAway(slot, reason);
+    this.#lender.giveBack(slot, this);
+  }
+
+  #end(): Slot<T> | undefined {
+    const slot = this.#slot;
+    if (!slot) return undefined;
+    if (this.#stuck > 0) slot.stuck--;
+    this.#slot = undefined;
+    this.#shown = undefined;
+    this.scope.disown(this);
+    return slot;
+  }
+}

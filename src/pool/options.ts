@@ -1,0 +1,133 @@
+import { callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
+import { InvalidOptionError } from '../errors.ts';
+import type { Lease } from './lease.ts';
+
+/** How resources of a pool are made, judged and ended. All of it runs in the root scope that owns the pool. */
+export interface PoolFunctions<T> {
+  /** Makes a resource, connected and ready. Must end when `signal` aborts, after `createTimeoutMs`. */
+  create(context: { readonly signal: AbortSignal }): T | PromiseLike<T>;
+  /** Ends a resource. Default: its `Symbol.asyncDispose` or `Symbol.dispose`. */
+  destroy?(resource: T): unknown;
+  /** Asks a resource that was idle for `validateAfterIdleMs` whether it lives, before it is lent. `false` or an error replaces it. */
+  validate?(resource: T): unknown;
+  /** Whether a resource can be lent, seen without waiting: called each time before it is lent. `false` replaces it. */
+  isUsable?(resource: T): boolean;
+  /** Called when an exclusive lease ends; `false` when the resource cannot be lent again and is to be replaced. */
+  reset?(resource: T): boolean;
+  /** Called with each new resource: to report when it dies by itself, so that it is replaced. */
+  onDead?(resource: T, report: (cause?: unknown) => void): void;
+}
+
+/** Limits and times of a pool. A root scope may say otherwise of `max` and `acquireTimeoutMs` in its `limits`. */
+export interface PoolRules {
+  /** Most resources open at a time, those being created and closed included. Default 10. */
+  readonly max?: number | undefined;
+  /** Resources kept open once the pool is used. Default 0. */
+  readonly min?: number | undefined;
+  /** Most holders of a resource that is leased shared. Default 1; `Infinity` for a resource that multiplexes. */
+  readonly maxSharers?: number | undefined;
+  /** How long an acquire waits, in milliseconds. Default 5,000. */
+  readonly acquireTimeoutMs?: number | undefined;
+  /** Most acquires that wait at a time. Default `Infinity`. */
+  readonly maxWaiters?: number | undefined;
+  /** How long `create` may take, in milliseconds. Default 5,000. */
+  readonly createTimeoutMs?: number | undefined;
+  /** How long `validate` may take, in milliseconds. Default 1,000. */
+  readonly validateTimeoutMs?: number | undefined;
+  /** How long `destroy` may take, in milliseconds; then the place is given free all the same. Default 5,000. */
+  readonly destroyTimeoutMs?: number | undefined;
+  /** How long a resource may be idle before it is closed, in milliseconds. Default 60,000. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** How old a resource may grow before it is closed, in milliseconds; never while it is held. Default `Infinity`. */
+  readonly maxLifetimeMs?: number | undefined;
+  /** How long a resource may be idle before it is validated on its way to a holder, in milliseconds. Default 5,000. */
+  readonly validateAfterIdleMs?: number | undefined;
+}
+
+/** Settings of `definePool`. */
+export interface PoolOptions<T> extends PoolFunctions<T>, PoolRules {
+  /** Defining the name again with other options is an error; without it the newest definition wins. Default false. */
+  readonly unique?: boolean | undefined;
+}
+
+/** All that makes up a definition; `guard` and `plain` are for pools built on this one. */
+export interface PoolSettings<T> extends PoolOptions<T> {
+  /** What a lease shows instead of the resource itself. */
+  guard?(resource: T, lease: Lease<T>): T;
+  /** What the user wrote, functions left out: equal ones are the same pool. */
+  readonly plain?: object;
+}
+
+/** Rules of a pool, all of them known. */
+export type Rules = { readonly [K in keyof PoolRules]-?: number };
+
+const DEFAULTS: Rules = {
+  max: 10,
+  min: 0,
+  maxSharers: 1,
+  acquireTimeoutMs: 5_000,
+  maxWaiters: Number.POSITIVE_INFINITY,
+  createTimeoutMs: 5_000,
+  validateTimeoutMs: 1_000,
+  destroyTimeoutMs: 5_000,
+  idleTimeoutMs: 60_000,
+  maxLifetimeMs: Number.POSITIVE_INFINITY,
+  validateAfterIdleMs: 5_000,
+};
+
+/** One check per rule; other kinds of pools use them for their own options. */
+export const RULE_CHECKS = {
+  max: integer(1),
+  min: integer(0),
+  maxSharers: integer(1, 'orInfinity'),
+  acquireTimeoutMs: duration(1),
+  maxWaiters: integer(0, 'orInfinity'),
+  createTimeoutMs: duration(1),
+  validateTimeoutMs: duration(1),
+  destroyTimeoutMs: duration(1),
+  idleTimeoutMs: duration(1),
+  maxLifetimeMs: duration(1),
+  validateAfterIdleMs: duration(0),
+} satisfies Record<keyof PoolRules, unknown>;
+
+const FUNCTION_CHECKS = { create: callable, destroy: callable, validate: callable, isUsable: callable, reset: callable, onDead: callable };
+const POOL_CHECKS = { ...FUNCTION_CHECKS, ...RULE_CHECKS, unique: flag } satisfies Record<keyof PoolOptions<unknown>, unknown>;
+
+/** @throws InvalidOptionError */
+export function checkPool(name: string, options: PoolOptions<unknown>): void {
+  checkArgument('definePool()', 'its name', name, text);
+  const where = `definePool("${name}")`;
+  checkOptions(where, options, POOL_CHECKS);
+  checkArgument(where, 'create', options.create, callable);
+  checkMinimum(where, options);
+}
+
+/** @throws InvalidOptionError when more are to be kept open than may be open. */
+export function checkMinimum(where: string, { min = DEFAULTS.min, max = DEFAULTS.max }: PoolRules): void {
+  if (min > max) throw new InvalidOptionError({ where, option: 'min', expected: `at most max (${max})`, actual: min });
+}
+
+/** The rules with what was left out filled in. */
+export function rulesOf(options: PoolRules): Rules {
+  const rules: Record<string, number> = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS)) rules[name] = options[name as keyof PoolRules] ?? DEFAULTS[name as keyof Rules];
+  return rules as Rules;
+}
+
+/** Settings of `acquire`, `acquireShared`, `use` and `share`. */
+export interface AcquireOptions {
+  /** Ends the waiting; the lease, once given, is the caller's. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait, in milliseconds. Default: the limit of the root scope, else the pool's. */
+  readonly acquireTimeoutMs?: number | undefined;
+}
+
+const ACQUIRE_CHECKS = {
+  signal: (value: unknown) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
+  acquireTimeoutMs: duration(1),
+};
+
+/** @throws InvalidOptionError */
+export function checkAcquire(pool: string, options: AcquireOptions): void {
+  checkOptions(`pool "${pool}": acquire`, options, ACQUIRE_CHECKS);
+}

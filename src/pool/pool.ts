@@ -1,0 +1,175 @@
+import { currentFrame, enterFrame, type Frame } from '../context.ts';
+import { NoScopeError, PoolClosedError } from '../errors.ts';
+import { checkArgument, callable, checkOptions, duration } from '../options.ts';
+import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
+import { Engine } from './engine.ts';
+import { Lease, type LeaseKind } from './lease.ts';
+import { type AcquireOptions, checkAcquire, type PoolSettings, type Rules, rulesOf } from './options.ts';
+import { siteOf } from './sampler.ts';
+import { emptyStats, type PoolStats } from './report.ts';
+
+/** Settings of `pool.close`. */
+export interface PoolCloseOptions {
+  /** How long to wait for holders, in milliseconds, before their connections are closed all the same. Default 10,000. */
+  readonly graceMs?: number;
+}
+
+const CLOSE_CHECKS = { graceMs: duration() };
+
+/**
+ * A pool, defined once and opening nothing. Used inside a scope, it opens connections when they are needed, in the
+ * root of that scope, and they live as long as that root. Made by `definePool`.
+ */
+export class Pool<T> {
+  readonly name: string;
+  /** Where it was defined, as `file:line:column`. */
+  readonly site = siteOf(new Error('defined here')) ?? 'an unknown place';
+  #settings: PoolSettings<T>;
+  #rules: Rules;
+  /** What another definition of the name has put in this one's place. */
+  #successor: Pool<T> | undefined;
+  readonly #engines = new Set<Engine<T>>();
+
+  constructor(name: string, settings: PoolSettings<T>) {
+    this.name = name;
+    this.#settings = settings;
+    this.#rules = rulesOf(settings);
+  }
+
+  /**
+   * Lends a resource to `fn` alone, until what it returns has settled.
+   *
+   * @returns what `fn` returned.
+   * @throws what `fn` threw, as it is; the resource is lent on, for an error of `fn` says nothing about it. Else what
+   * `acquire` throws.
+   */
+  async use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
+    checkArgument(`pool "${this.name}": use()`, 'its function', fn, callable);
+    const lease = this.lend(true, 'user', options);
+    return this.#run(lease instanceof Promise ? await lease : lease, fn);
+  }
+
+  /** As {@link use}, with a resource that up to `maxSharers` hold at a time. */
+  async share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
+    checkArgument(`pool "${this.name}": share()`, 'its function', fn, callable);
+    const lease = this.lend(false, 'user', options);
+    return this.#run(lease instanceof Promise ? await lease : lease, fn);
+  }
+
+  /**
+   * An exclusive lease, to be released by the caller, at the latest when its scope ends.
+   *
+   * @throws NoScopeError outside every scope, AcquireTimeoutError, PoolDeadlockError, TooManyWaitersError,
+   * AcquireAbortedError, PoolClosedError, ScopeClosedError, ScopeCancelledError.
+   */
+  async acquire(options?: AcquireOptions): Promise<Lease<T>> {
+    return this.lend(true, 'user', options);
+  }
+
+  /** As {@link acquire}, for a shared lease. */
+  async acquireShared(options?: AcquireOptions): Promise<Lease<T>> {
+    return this.lend(false, 'user', options);
+  }
+
+  /** What the pool holds in the current root scope. Opens nothing. @throws NoScopeError */
+  stats(): PoolStats {
+    if (this.#successor) return this.#successor.stats();
+    const { root } = this.#scope();
+    return this.#engineOf(root)?.stats() ?? emptyStats(this.#rulesIn(root).max);
+  }
+
+  /** Closes the pool of the current root scope: refuses what comes and what waits, waits for holders, closes all. */
+  async close(options: PoolCloseOptions = {}): Promise<void> {
+    checkOptions(`pool "${this.name}": close()`, options, CLOSE_CHECKS);
+    if (this.#successor) return this.#successor.close(options);
+    return this.#open(this.#scope().root).close(options.graceMs ?? 10_000);
+  }
+
+  // What follows is for the parts of the library.
+
+  /** What makes the pool another one when it differs. */
+  get plain(): object | undefined {
+    return this.#settings.plain;
+  }
+
+  get unique(): boolean {
+    return this.#settings.unique ?? false;
+  }
+
+  /** The newest functions serve new connections. */
+  adopt(newer: Pool<T>): void {
+    this.#settings = newer.settings;
+  }
+
+  /** The functions, and what they came with. */
+  get settings(): PoolSettings<T> {
+    return this.#settings;
+  }
+
+  /** Another definition takes the name: what is open here drains, what comes goes to it. */
+  yieldTo(successor: Pool<T>): void {
+    this.#successor = successor;
+    for (const engine of this.#engines) {
+      engine.close(Number.POSITIVE_INFINITY).catch((error: unknown) => engine.root.report(error, `pool ${this.name}`));
+    }
+  }
+
+  /** Puts other functions in the place of the definition's, in one root scope that has not used the pool yet. */
+  replaceIn(root: Scope, settings: PoolSettings<T>): void {
+    if (this.#engineOf(root)) throw new PoolClosedError(this.name, root.name);
+    this.#install(root, settings);
+  }
+
+  /** A lease that begins now, or a promise for one. */
+  protected lend(exclusive: boolean, kind: LeaseKind, options?: AcquireOptions): Lease<T> | Promise<Lease<T>> {
+    if (this.#successor) return this.#successor.lend(exclusive, kind, options);
+    if (options) checkAcquire(this.name, options);
+    const frame = currentFrame() ?? this.#nowhere();
+    const scope = frame.scope as Scope;
+    const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
+    return engine.acquire(new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined), options);
+  }
+
+  async #run<R>(lease: Lease<T>, fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>): Promise<R> {
+    const { scope, work } = currentFrame() as Frame;
+    try {
+      return await enterFrame({ scope, work, held: lease }, () => fn(lease.resource, lease));
+    } finally {
+      lease.release();
+    }
+  }
+
+  #scope(): Scope {
+    return tryCurrentScope() ?? this.#nowhere();
+  }
+
+  #nowhere(): never {
+    throw new NoScopeError(`pool "${this.name}"`);
+  }
+
+  #engineOf(root: Scope): Engine<T> | undefined {
+    return root.single(this) as Engine<T> | undefined;
+  }
+
+  #open(root: Scope): Engine<T> {
+    tryCurrentScope();
+    return this.#engineOf(root) ?? this.#install(root, undefined);
+  }
+
+  #install(root: Scope, fake: PoolSettings<T> | undefined): Engine<T> {
+    const engine = new Engine(this.name, root, this.#rulesIn(root), () => fake ?? this.#settings);
+    root.addSingle(this, engine);
+    this.#engines.add(engine);
+    engine.onClosed = () => void this.#engines.delete(engine);
+    return engine;
+  }
+
+  /** The rules of the definition, with what the root scope says of this pool. */
+  #rulesIn(root: Scope): Rules {
+    const limit: Limit | undefined = root.limits[this.name];
+    if (limit === undefined) return this.#rules;
+    const { max, acquireTimeoutMs } = typeof limit === 'number' ? { max: limit, acquireTimeoutMs: undefined } : limit;
+    const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
+    return { ...rules, min: Math.min(rules.min, rules.max) };
+  }
+}

@@ -1,0 +1,81 @@
+import { now } from '../clock.ts';
+import type { AcquireFacts, AcquirePhase, HolderFacts } from '../errors.ts';
+import type { Engine } from './engine.ts';
+import type { Lease } from './lease.ts';
+import type { CloseReason } from './slot.ts';
+
+/** How many holders an error names. */
+const NAMED_HOLDERS = 10;
+
+/** What a pool holds now, and what it has done since it was opened in its root scope. */
+export interface PoolStats {
+  readonly max: number;
+  /** Resources that count against `max`: being created, idle, held, being closed. */
+  readonly open: number;
+  readonly creating: number;
+  readonly idle: number;
+  /** Resources that somebody holds. */
+  readonly inUse: number;
+  /** Resources that somebody holds exclusively. */
+  readonly exclusive: number;
+  /** Holders of shared leases. */
+  readonly sharers: number;
+  /** Acquires that wait. */
+  readonly pending: number;
+  /** Leases begun, acquires that had to wait, that timed out, that their signal ended, leases revoked. */
+  readonly acquired: number;
+  readonly waited: number;
+  readonly timeouts: number;
+  readonly aborted: number;
+  readonly leaked: number;
+  readonly created: number;
+  readonly createFailed: number;
+  readonly closed: number;
+  readonly closedBy: Readonly<Record<CloseReason, number>>;
+}
+
+export function statsOf<T>({ scheduler, supply, rules, counts }: Engine<T>): PoolStats {
+  let exclusive = 0;
+  let sharers = 0;
+  let inUse = 0;
+  for (const slot of scheduler.slots) {
+    if (slot.holders > 0) inUse++;
+    if (slot.holder) exclusive++;
+    else sharers += slot.holders;
+  }
+  const { size: pending } = scheduler.waiters;
+  const { open, slots, free } = scheduler;
+  const now = { max: rules.max, open, creating: open - slots.size, idle: free.size, inUse, exclusive, sharers, pending };
+  return { ...now, ...counts, ...supply.counts, closedBy: { ...supply.counts.closedBy } };
+}
+
+/** What a pool is that nobody has used yet in this root scope. */
+export function emptyStats(max: number): PoolStats {
+  return {
+    max, open: 0, creating: 0, idle: 0, inUse: 0, exclusive: 0, sharers: 0, pending: 0,
+    acquired: 0, waited: 0, timeouts: 0, aborted: 0, leaked: 0, created: 0, createFailed: 0, closed: 0,
+    closedBy: { idle: 0, lifetime: 0, dead: 0, invalid: 0, destroyed: 0, leaked: 0, closed: 0 },
+  };
+}
+
+/** What is known about a pool when an acquire fails. */
+export function acquireFacts<T>(engine: Engine<T>, lease: Lease<T>): AcquireFacts {
+  const { max, inUse, idle, pending } = engine.stats();
+  const { name: pool, root } = engine;
+  const waitedMs = lease.waiter ? now() - lease.since : 0;
+  return {
+    pool, scope: root.name, phase: phaseOf(engine), exclusive: lease.exclusive, waitedMs, max, inUse, idle, pending, holders: holdersOf(engine),
+  };
+}
+
+function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {
+  const creating = scheduler.open - scheduler.slots.size;
+  if (creating > 0 || supply.lastError !== undefined) return 'creating';
+  return scheduler.arriving > 0 ? 'validating' : 'waiting';
+}
+
+function holdersOf<T>({ scheduler }: Engine<T>): HolderFacts[] {
+  const holders: HolderFacts[] = [];
+  for (const { holder } of scheduler.slots) if (holder && holders.length < NAMED_HOLDERS) holders.push(holder.facts());
+  return holders;
+}

@@ -1,0 +1,44 @@
+/** How many leases of a pool are sampled before sampling becomes thin. */
+const FIRST = 100;
+/** After those, one in so many. */
+const EVERY = 128;
+/** And one in so many while somebody waits. */
+const EVERY_CROWDED = 16;
+
+/**
+ * Decides for which leases the acquiring line of code is recorded. A stack costs 3 µs on Node 20, more than all else
+ * of an acquire, so not for all of them: for the first leases of a pool, a few of the later ones, more while somebody
+ * waits, and every one after a leak was seen.
+ */
+export class Sampler {
+  #count = 0;
+  #always = false;
+
+  /** @returns an error whose stack shows the caller, or nothing. */
+  sample(crowded: boolean): Error | undefined {
+    this.#count++;
+    const every = crowded ? EVERY_CROWDED : EVERY;
+    if (!this.#always && this.#count > FIRST && this.#count % every !== 0) return undefined;
+    return new Error('acquired here');
+  }
+
+  /** A leak was seen: from now on every lease is worth its stack. */
+  sampleAll(): void {
+    this.#always = true;
+  }
+}
+
+/** The first line of the user's own code in a stack, as `file:line:column`. */
+export function siteOf(sample: Error | undefined): string | undefined {
+  const lines = sample?.stack?.split('\n').slice(1) ?? [];
+  const line = lines.find((candidate) => !isOurs(candidate));
+  return line?.trim().replace(/^at (?:.*\()?/, '').replace(/\)$/, '');
+}
+
+// This file lies in <library>/pool/.
+const HERE = new URL('..', import.meta.url).href;
+const PATH = decodeURIComponent(new URL('..', import.meta.url).pathname);
+
+function isOurs(line: string): boolean {
+  return line.includes(HERE) || line.includes(PATH) || line.includes('node:');
+}

@@ -1,0 +1,64 @@
+import { IllegalMoveError } from '../errors.ts';
+import type { Linked, List } from '../list.ts';
+import type { Lease } from './lease.ts';
+import type { Waiter } from './waiter.ts';
+
+/**
+ * One place in a pool and the resource that fills it.
+ *
+ *     creating ─▶ free ◀─▶ exclusive ─▶ retiring ─▶ closing ─▶ closed
+ *        │        │ ▲ ▲        ▲            ▲          ▲
+ *        │        │ │ └▶ shared ◀─▶ reserved           │
+ *        ▼        │ └── checking ──────────────────────┤
+ *      closed     └────────────────────────────────────┘
+ *
+ * - `shared` has one holder or more and takes more, up to `maxSharers`.
+ * - `reserved` is shared and drains for one exclusive waiter: it takes no more holders.
+ * - `retiring` is held, takes no more holders, and closes when the last has left.
+ * - Until it is `closed` a slot counts against `max`, so `max` also bounds sockets that are still closing.
+ */
+export type SlotState = 'creating' | 'free' | 'checking' | 'exclusive' | 'shared' | 'reserved' | 'retiring' | 'closing' | 'closed';
+
+/** Legal moves. Whatever is missing here is a bug of ours, not of the caller. */
+export const SLOT_MOVES: Readonly<Record<SlotState, readonly SlotState[]>> = {
+  creating: ['free', 'closed'],
+  free: ['exclusive', 'shared', 'checking', 'closing'],
+  checking: ['free', 'closing'],
+  exclusive: ['free', 'retiring'],
+  shared: ['free', 'reserved', 'retiring'],
+  reserved: ['free', 'shared', 'retiring'],
+  retiring: ['closing'],
+  closing: ['closed'],
+  closed: [],
+};
+
+export class Slot<T> implements Linked<Slot<T>> {
+  prev: Slot<T> | undefined = undefined;
+  next: Slot<T> | undefined = undefined;
+  list: List<Slot<T>> | undefined = undefined;
+  state: SlotState = 'creating';
+  /** What fills the place, from the end of `creating` on. */
+  resource: T | undefined = undefined;
+  /** How many hold it. */
+  holders = 0;
+  /** How many of the holders themselves wait for this pool, in the code that holds. */
+  stuck = 0;
+  /** The exclusive holder. */
+  holder: Lease<T> | undefined = undefined;
+  /** The exclusive waiter that it drains for. */
+  reservedFor: Waiter<T> | undefined = undefined;
+  createdAt = 0;
+  /** When it last came free, or was last found alive. */
+  idleSince = 0;
+  /** Why it closes. */
+  reason: CloseReason | undefined = undefined;
+
+  /** @throws IllegalMoveError when the table has no such move. */
+  move(to: SlotState): void {
+    if (!SLOT_MOVES[this.state].includes(to)) throw new IllegalMoveError(this.state, to);
+    this.state = to;
+  }
+}
+
+/** Why a resource is closed; counted by `stats().closedBy`. */
+export type CloseReason = 'idle' | 'lifetime' | 'dead' | 'invalid' | 'destroyed' | 'leaked' | 'closed';
