@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+
+/** Tests that talk to Redis or BullMQ; they run against both major versions that the package works with. */
+const WITH_REDIS = ['test/redis/**/*.test.ts', 'test/pubsub/**/*.test.ts', 'test/integrations/bullmq/**/*.test.ts'];
+
+export default defineConfig({
+  resolve: {
+    // As in tsconfig.json: examples and README import the package by its name, and run against its source.
+    alias: [
+      { find: /^scoped-pool$/, replacement: source('index.ts') },
+      { find: /^scoped-pool\/bullmq$/, replacement: source('integrations/bullmq/index.ts') },
+      { find: /^scoped-pool\/(redis|testing)$/, replacement: source('$1/index.ts') },
+    ],
+  },
+  test: {
+    execArgv: ['--expose-gc'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // One server given by REDIS_URL serves all files, whose counts would disturb each other.
+    fileParallelism: !process.env.REDIS_URL,
+    coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'newest', include: ['test/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        resolve: {
+          alias: [
+            { find: /^ioredis$/, replacement: 'ioredis-5' },
+            { find: /^bullmq$/, replacement: 'bullmq-5' },
+          ],
+        },
+        test: { name: 'ioredis-5', include: WITH_REDIS },
+      },
+    ],
+  },
+});
