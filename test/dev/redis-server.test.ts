@@ -57,7 +57,7 @@ describe('startRedis', () => {
   });
 
   it('says why a server does not start', async () => {
-    await expect(start({ args: ['--no-such-option', 'yes'] })).rejects.toThrow(/does not start:[^]*no-such-option/);
+    await expect(start({ args: ['--no-such-option', 'yes'] })).rejects.toThrow(/does not start:[\s\S]*no-such-option/);
   });
 
   it('stops the server and removes its folder', async () => {
@@ -118,7 +118,7 @@ describe('startRedis without a server of its own', () => {
   it('lists the ways to get one when there is none', async () => {
     vi.stubEnv('REDIS_URL', undefined);
     vi.stubEnv('PATH', '');
-    await expect(startRedis()).rejects.toThrow(/apt-get install redis-server[^]*brew install redis[^]*docker run[^]*REDIS_URL=/);
+    await expect(startRedis()).rejects.toThrow(/apt-get install redis-server[\s\S]*brew install redis[\s\S]*docker run[\s\S]*REDIS_URL=/);
   });
 
   it('uses the server that REDIS_URL names, and neither signals nor stops it', async () => {
