@@ -2,6 +2,7 @@ import { now, within } from '../clock.ts';
 import { ScopeTimeoutError } from '../errors.ts';
 import type { TreeNode } from './belonging.ts';
 import type { Lifetime } from './lifetime.ts';
+import { AT_ONCE } from './options.ts';
 
 /** Default of the time one stop may take. */
 export const STOP_TIMEOUT_MS = 5_000;
@@ -26,37 +27,47 @@ export interface CloserOptions {
 
 /** What a scope has to undo: newest first, one at a time, all of it. */
 export class Cleanup {
-  readonly #closers: Closer[] = [];
+  #closers: Closer[] | undefined;
+
+  get isEmpty(): boolean {
+    return !this.#closers?.length;
+  }
 
   add(closer: Closer): void {
+    this.#closers ??= [];
     this.#closers.push(closer);
   }
 
   remove(closer: Closer): void {
-    const place = this.#closers.lastIndexOf(closer);
-    if (place >= 0) this.#closers.splice(place, 1);
+    const place = this.#closers?.lastIndexOf(closer) ?? -1;
+    if (place >= 0) this.#closers?.splice(place, 1);
   }
 
   cancel(reason: unknown): void {
-    for (const { inner } of [...this.#closers].reverse()) inner?.stop(reason);
+    for (const { inner } of [...(this.#closers ?? [])].reverse()) inner?.stop(reason);
   }
 
   /** @returns what failed. */
   async unwind(owner: Owner): Promise<unknown[]> {
     const errors: unknown[] = [];
-    // A closer may add closers: take them until none is left.
-    for (let closer = this.#closers.pop(); closer; closer = this.#closers.pop()) {
+    // A closer may add closers: take the newest until none is left.
+    for (let closer = this.#closers?.at(-1); closer; closer = this.#closers?.at(-1)) {
       // One at a time: what was opened later may stand on what was opened before.
       await stop(closer, owner).catch((error: unknown) => errors.push(error));
+      this.remove(closer);
     }
     return errors;
   }
 
   describe(): TreeNode[] {
-    return this.#closers
+    return (this.#closers ?? [])
       .filter(({ inner }) => inner)
       .map(({ name, openedAt, inner }) => ({
-        name, kind: 'resource' as const, state: 'open', ageMs: now() - openedAt, children: inner?.tree().children ?? [],
+        name,
+        kind: 'resource' as const,
+        state: 'open',
+        ageMs: now() - openedAt,
+        children: inner?.tree().children ?? [],
       }));
   }
 }
@@ -70,10 +81,11 @@ export interface Owner {
 }
 
 async function stop(closer: Closer, owner: Owner): Promise<void> {
-  const { name, timeoutMs } = closer;
+  const { name, timeoutMs, inner } = closer;
   const stopping = owner.enter(async () => closer.close());
   const stopped = stopping.then(() => {});
   if ((await within(stopped, timeoutMs)) !== 'late') return;
   stopping.catch((error: unknown) => owner.report(error, name));
+  await inner?.close(AT_ONCE).catch((error: unknown) => owner.report(error, name));
   throw new ScopeTimeoutError(owner.name, [`stop of ${name}`], timeoutMs);
 }

@@ -1,11 +1,12 @@
-import { currentFrame, PROTOCOL, shared, VERSION } from '../context.ts';
-import { IncompatibleCopyError, NoScopeError } from '../errors.ts';
-import type { ScopeOptions } from './options.ts';
+import { currentFrame } from '../context.ts';
+import { NoScopeError } from '../errors.ts';
+import { checkCopy } from './copy.ts';
+import { checkFunction, type ScopeOptions } from './options.ts';
 import { Scope } from './scope.ts';
 
 /** The scope this code runs in, `undefined` outside every scope. */
 export function tryCurrentScope(): Scope | undefined {
-  if (shared.protocol !== PROTOCOL) throw new IncompatibleCopyError(VERSION, shared.version);
+  checkCopy();
   return currentFrame()?.scope as Scope | undefined;
 }
 
@@ -24,12 +25,16 @@ export function currentScope(): Scope {
  * own for every careless call is the disease this library cures; say `withRoot` where a root is meant.
  */
 export async function withScope<R>(fn: (scope: Scope) => R | PromiseLike<R>, options: ScopeOptions = {}): Promise<R> {
+  checkFunction('withScope()', fn);
   if (options.parent === undefined && !tryCurrentScope()) throw new NoScopeError('withScope()');
   return new Scope(options, 'lexical').complete(fn);
 }
 
 /** As {@link withScope}, in a new root: with pools of its own, closed at the end. For `main`, a script, a test. */
-export async function withRoot<R>(fn: (scope: Scope) => R | PromiseLike<R>, options: Omit<ScopeOptions, 'parent' | 'isolate'> = {}): Promise<R> {
-  tryCurrentScope();
+export async function withRoot<R>(
+  fn: (scope: Scope) => R | PromiseLike<R>,
+  options: Omit<ScopeOptions, 'parent' | 'isolate'> = {},
+): Promise<R> {
+  checkFunction('withRoot()', fn);
   return new Scope({ ...options, parent: null }, 'lexical').complete(fn);
 }

@@ -20,15 +20,15 @@ export class Holdings {
 
   add(belonging: Belonging): void {
     this.#belongings.push(belonging);
-    if (belonging.awaited) this.#running.begin();
+    if (belonging.awaited) this.#running.addReply();
   }
 
   remove(belonging: Belonging): void {
-    if (this.#belongings.remove(belonging) && belonging.awaited) this.#running.end();
+    if (this.#belongings.remove(belonging) && belonging.awaited) this.#running.removeReply();
   }
 
   get isEmpty(): boolean {
-    return this.#belongings.size === 0 && this.#singles === undefined;
+    return this.#belongings.size === 0 && !this.#singles?.size;
   }
 
   single(key: object): Single | undefined {
@@ -45,15 +45,17 @@ export class Holdings {
   }
 
   cancel(reason: unknown): void {
-    for (const belonging of this.#belongings) belonging.onCancel(reason);
+    // A copy: a waiter that leaves may free what the next one waits for, which then leaves, too.
+    const waiting = [...this.#belongings];
+    for (const belonging of waiting) if (belonging.list === this.#belongings) belonging.onCancel(reason);
   }
 
   /** Ends what is still there. @returns what to report. */
   revoke(): Error[] {
     const leaks: Error[] = [];
-    for (const belonging of this.#belongings) {
-      this.remove(belonging);
-      const leak = belonging.onEnd();
+    for (let { first } = this.#belongings; first; { first } = this.#belongings) {
+      this.remove(first);
+      const leak = first.onEnd();
       if (leak) leaks.push(leak);
     }
     return leaks;
@@ -62,15 +64,20 @@ export class Holdings {
   /** Newest first: the factory of a pool may use a pool that was opened before. @returns what failed. */
   async closeSingles(): Promise<unknown[]> {
     const errors: unknown[] = [];
-    for (const single of [...(this.#singles?.values() ?? [])].reverse()) {
+    for (let last = this.#last(); last; last = this.#last()) {
+      const [key, single] = last;
       try {
         await single.close();
       } catch (error) {
         errors.push(error);
       }
+      this.removeSingle(key, single);
     }
-    this.#singles = undefined;
     return errors;
+  }
+
+  #last(): [object, Single] | undefined {
+    return [...(this.#singles ?? [])].at(-1);
   }
 
   describe(): TreeNode[] {

@@ -10,7 +10,7 @@ const CHECKS = { max: integer(1), acquireTimeoutMs: duration(1) };
 
 /** @throws InvalidOptionError for the first that is wrong. */
 export function checkLimits(where: string, limits: Limits): void {
-  if (typeof limits !== 'object' || limits === null) checkOptions(`${where}: limits`, limits, {});
+  if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) checkOptions(`${where}: limits`, limits, {});
   for (const [name, limit] of Object.entries(limits)) {
     if (typeof limit === 'object') checkOptions(`${where}: limits.${name}`, limit, CHECKS);
     else checkArgument(where, `limits.${name}`, limit, CHECKS.max);

@@ -2,8 +2,14 @@ import { InvalidOptionError } from '../errors.ts';
 
 /** What `scope.on` can listen to: Node's emitters and the web's event targets. */
 export type Source =
-  | { on(event: string, listener: (...args: unknown[]) => unknown): unknown; off(event: string, listener: (...args: unknown[]) => unknown): unknown }
-  | { addEventListener(event: string, listener: (event: unknown) => unknown): unknown; removeEventListener(event: string, listener: (event: unknown) => unknown): unknown };
+  | {
+      on(event: string, listener: (...args: unknown[]) => unknown): unknown;
+      off(event: string, listener: (...args: unknown[]) => unknown): unknown;
+    }
+  | {
+      addEventListener(event: string, listener: (event: unknown) => unknown): unknown;
+      removeEventListener(event: string, listener: (event: unknown) => unknown): unknown;
+    };
 
 /** @returns takes the listener back. */
 export function listen(source: Source, event: string, listener: (...args: unknown[]) => unknown): () => void {

@@ -1,8 +1,9 @@
-import { abortSignal, anything, callable, checkArgument, checkOptions, duration, flag, text } from '../options.ts';
 import { InvalidOptionError } from '../errors.ts';
+import { abortSignal, anything, callable, checkArgument, checkOptions, duration, flag, text } from '../options.ts';
+import { isBranded } from './brand.ts';
 import type { CloserOptions } from './cleanup.ts';
-import { checkLimits, type Limits } from './limits.ts';
 import type { Lifetime } from './lifetime.ts';
+import { checkLimits, type Limits } from './limits.ts';
 import type { SpawnOptions } from './task.ts';
 
 /** Settings of a scope. */
@@ -27,18 +28,27 @@ export interface ScopeOptions {
   readonly onSuppressed?: ((error: unknown, from: string) => void) | undefined;
 }
 
-/** Settings of `scope.close`; they replace those of the scope. A later, shorter close hurries one that has begun. */
+/** Settings of `scope.close`; they replace those of the scope. In a later close a 0 ends that waiting, all else counts for nothing. */
 export interface CloseOptions {
   readonly graceMs?: number;
   readonly cancelMs?: number;
 }
 
-const isScope = (value: unknown) =>
-  value === null || (typeof value === 'object' && 'root' in value) ? undefined : 'a Scope, or null for a root';
+/** Waits for nothing more. */
+export const AT_ONCE: CloseOptions = { graceMs: 0, cancelMs: 0 };
+
+const isScope = (value: unknown) => (value === null || isBranded(value) ? undefined : 'a Scope, or null for a root');
 
 const SCOPE_CHECKS = {
-  name: text, parent: isScope, isolate: flag, limits: anything, signal: abortSignal,
-  graceMs: duration(), cancelMs: duration(), onError: callable, onSuppressed: callable,
+  name: text,
+  parent: isScope,
+  isolate: flag,
+  limits: anything,
+  signal: abortSignal,
+  graceMs: duration(),
+  cancelMs: duration(),
+  onError: callable,
+  onSuppressed: callable,
 } satisfies Record<keyof ScopeOptions, unknown>;
 
 /** @throws InvalidOptionError */
@@ -48,8 +58,16 @@ export function checkScope(where: string, options: ScopeOptions): void {
   checkLimits(where, options.limits);
   if (options.parent === null || options.isolate) return;
   throw new InvalidOptionError({
-    where, option: 'limits', expected: 'absent here: this scope uses the pools of its root; limit the root, or set isolate', actual: options.limits,
+    where,
+    option: 'limits',
+    expected: 'absent here: this scope uses the pools of its root; limit the root, or set isolate',
+    actual: options.limits,
   });
+}
+
+/** @throws InvalidOptionError */
+export function checkFunction(where: string, fn: unknown): void {
+  checkArgument(where, 'its function', fn, callable);
 }
 
 const CLOSE_CHECKS = { graceMs: duration(), cancelMs: duration() };
@@ -63,12 +81,12 @@ export function checkClose(options: CloseOptions): void {
 
 /** @throws InvalidOptionError */
 export function checkSpawn(fn: unknown, options: SpawnOptions): void {
-  checkArgument('scope.spawn()', 'its function', fn, callable);
+  checkFunction('scope.spawn()', fn);
   checkOptions('scope.spawn()', options, SPAWN_CHECKS);
 }
 
 /** @throws InvalidOptionError */
 export function checkCloser(where: string, fn: unknown, options: CloserOptions): void {
-  checkArgument(where, 'its function', fn, callable);
+  checkFunction(where, fn);
   checkOptions(where, options, CLOSER_CHECKS);
 }

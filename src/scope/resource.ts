@@ -1,5 +1,6 @@
 import { now } from '../clock.ts';
 import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
+import { asOne } from './failures.ts';
 import type { Scope } from './scope.ts';
 
 /** Something started now and stopped when its scope closes, exactly once, also when it arrives too late. */
@@ -7,18 +8,22 @@ export class Resource<R> implements Closer {
   readonly name: string;
   readonly timeoutMs: number;
   readonly openedAt = now();
+  /** The scope below which everything hangs that the callbacks of the resource start. */
   readonly inner: Scope;
-  readonly started: Promise<R>;
-  readonly #stop: ((resource: R) => unknown) | undefined;
+  readonly #stop: (resource: R) => unknown;
+  #started: Promise<R> | undefined;
   #stopped: Promise<void> | undefined;
 
-  /** @param inner The scope below which everything hangs that the callbacks of the resource start. */
-  constructor(inner: Scope, start: (scope: Scope) => R | PromiseLike<R>, stop: ((resource: R) => unknown) | undefined, options: CloserOptions) {
+  constructor(inner: Scope, stop: ((resource: R) => unknown) | undefined, options: CloserOptions) {
     this.inner = inner;
     this.name = inner.name;
     this.timeoutMs = options.timeoutMs ?? STOP_TIMEOUT_MS;
-    this.#stop = stop;
-    this.started = inner.run(async () => start(inner));
+    this.#stop = stop ?? dispose;
+  }
+
+  start(fn: (scope: Scope) => R | PromiseLike<R>): Promise<R> {
+    this.#started = this.inner.run(async () => fn(this.inner));
+    return this.#started;
   }
 
   close(): Promise<void> {
@@ -27,12 +32,19 @@ export class Resource<R> implements Closer {
   }
 
   async #close(): Promise<void> {
-    const arrived = await this.started.then((resource) => ({ resource }), () => undefined);
+    const errors: unknown[] = [];
+    // A failed start has nothing to stop; its scope has been told.
+    const arrived = await this.#started?.then(
+      (resource) => ({ resource }),
+      () => undefined,
+    );
     try {
-      if (arrived) await (this.#stop ?? dispose)(arrived.resource);
-    } finally {
-      await this.inner.close();
+      if (arrived) await this.#stop(arrived.resource);
+    } catch (error) {
+      errors.push(error);
     }
+    await this.inner.close().catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw asOne(errors, `stop of ${this.name}`);
   }
 }
 

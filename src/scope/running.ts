@@ -1,22 +1,27 @@
 import { after, cancel } from '../clock.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { RunningTask } from './task.ts';
+import type { Work } from './work.ts';
 
 /** What a scope waits for before it closes: its body, its tasks, its child scopes, replies on their way. */
 export class Running {
+  #body: Work | undefined;
   #tasks: Set<RunningTask> | undefined;
   #children: Set<Lifetime> | undefined;
+  #replies = 0;
+  /** How many of all these hold the scope open: all but background tasks. */
   #awaited = 0;
   #changed: (() => void) | undefined;
 
-  /** Something begins that is awaited and has no name of its own. */
-  begin(): void {
+  addBody(body: Work): void {
+    this.#body = body;
     this.#awaited++;
   }
 
-  end(): void {
-    this.#awaited--;
-    this.#changed?.();
+  removeBody(body: Work): void {
+    if (this.#body !== body) return;
+    this.#body = undefined;
+    this.#end();
   }
 
   addTask(task: RunningTask): void {
@@ -26,8 +31,9 @@ export class Running {
   }
 
   removeTask(task: RunningTask): void {
-    if (this.#tasks?.delete(task) && !task.background) this.#awaited--;
-    this.#changed?.();
+    if (!this.#tasks?.delete(task)) return;
+    if (task.background) this.poke();
+    else this.#end();
   }
 
   addChild(child: Lifetime): void {
@@ -38,8 +44,17 @@ export class Running {
 
   /** A scope that closes leaves its parent, or a worker that lives for months would remember every job. */
   removeChild(child: Lifetime): void {
-    if (this.#children?.delete(child)) this.#awaited--;
-    this.#changed?.();
+    if (this.#children?.delete(child)) this.#end();
+  }
+
+  addReply(): void {
+    this.#replies++;
+    this.#awaited++;
+  }
+
+  removeReply(): void {
+    this.#replies--;
+    this.#end();
   }
 
   get tasks(): Iterable<RunningTask> {
@@ -50,6 +65,7 @@ export class Running {
     return this.#children ?? [];
   }
 
+  /** Whether nothing runs that holds the scope open. */
   get isQuiet(): boolean {
     return this.#awaited === 0;
   }
@@ -57,6 +73,17 @@ export class Running {
   /** Whether nothing at all runs, background tasks included. */
   get isEmpty(): boolean {
     return this.#awaited === 0 && !this.#tasks?.size;
+  }
+
+  /** Whether only scopes that were opened by hand hold the scope open, and nobody is left to close them. */
+  get isForgotten(): boolean {
+    return this.#awaited > 0 && this.#awaited === this.#children?.size && [...this.#children].every(isOpenedByHand);
+  }
+
+  /** Asks tasks and child scopes to stop; those that were asked before are not asked again. */
+  cancel(reason: unknown): void {
+    for (const task of this.tasks) task.abort.abort(reason);
+    for (const child of this.children) child.stop(reason);
   }
 
   /** Waits until `done()`, at most `ms`; asked again whenever something ends and when {@link poke} is called. */
@@ -79,11 +106,27 @@ export class Running {
     this.#changed?.();
   }
 
-  /** Names of what has not ended; what has no name is counted. */
+  /** Names of what has not ended. */
   names(): string[] {
-    const named = [...this.tasks, ...this.children].map(({ name }) => name);
-    const foreground = [...this.tasks].filter((task) => !task.background).length + (this.#children?.size ?? 0);
-    const unnamed = this.#awaited - foreground;
-    return unnamed > 0 ? [...named, `${unnamed} awaited`] : named;
+    const names = [...this.tasks, ...this.children].map(({ name }) => name);
+    if (this.#body) names.push('its body');
+    if (this.#replies > 0) names.push(`${this.#replies} replies`);
+    return names;
   }
+
+  /** What was left behind is no longer waited for, nor held in memory. */
+  forget(): void {
+    this.#body = this.#tasks = this.#children = undefined;
+    this.#awaited = this.#replies;
+  }
+
+  #end(): void {
+    this.#awaited--;
+    this.poke();
+  }
+}
+
+/** Whether a scope waits for somebody to close it. */
+export function isOpenedByHand(scope: Lifetime): boolean {
+  return scope.kind === 'open' && scope.state === 'open';
 }

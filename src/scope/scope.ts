@@ -1,14 +1,14 @@
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, type Frame, shared } from '../context.ts';
 import { ScopeClosedError } from '../errors.ts';
-import { Cleanup, type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
+import { BRAND, isBranded } from './brand.ts';
+import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
+import { checkCopy } from './copy.ts';
 import { Lifetime, type ScopeKind } from './lifetime.ts';
 import { listen, type Source } from './listen.ts';
-import { checkCloser, checkSpawn, type ScopeOptions } from './options.ts';
+import { checkCloser, checkFunction, checkSpawn, type ScopeOptions } from './options.ts';
 import { Resource } from './resource.ts';
 import { RunningTask, type SpawnOptions, type Task, type TaskContext } from './task.ts';
-
-const BRAND = Symbol.for('scoped-pool.scope');
 
 /**
  * A lifetime: of a worker, a server, a request, a job, a test. What is started and acquired in it ends with it.
@@ -20,6 +20,7 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /** The process-wide root, made when first asked for; enter it with `run`. Nobody closes it but you. */
   static process(): Scope {
+    checkCopy();
     const existing = shared.process as Scope | undefined;
     if (existing?.state === 'open') return existing;
     const scope = new Scope({ parent: null, name: 'process' });
@@ -29,7 +30,7 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /** Scopes of another copy of the library count, too. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === 'object' && value !== null && BRAND in value;
+    return isBranded(value);
   }
 
   /**
@@ -38,7 +39,6 @@ export class Scope extends Lifetime implements AsyncDisposable {
    * @param kind For `withScope` and `open` alone.
    * @throws InvalidOptionError, or NoScopeError when there is no current scope to open it in.
    */
-  // biome-ignore lint/complexity/noUselessConstructor: the options are optional here
   constructor(options: ScopeOptions = {}, kind: ScopeKind = 'open') {
     super(options, kind);
   }
@@ -49,6 +49,7 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /** Enters: `fn`, and what it awaits, sees this as the current scope. Tracks and closes nothing. */
   run<R>(fn: () => R): R {
+    checkFunction('scope.run()', fn);
     if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
     const outer = currentFrame();
     return enterFrame({ scope: this, work: outer?.work, held: outer?.held }, fn);
@@ -56,6 +57,7 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /** A callback that runs in this scope, whoever calls it and whenever. */
   bind<This, A extends unknown[], R>(fn: (this: This, ...args: A) => R): (this: This, ...args: A) => R {
+    checkFunction('scope.bind()', fn);
     const frame: Frame = { scope: this, work: undefined, held: undefined };
     return function bound(this: This, ...args: A) {
       return enterFrame(frame, () => fn.apply(this, args));
@@ -64,10 +66,10 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /** Listens in this scope until it closes. @returns takes the listener back. */
   on(emitter: Source, event: string, listener: (...args: never[]) => unknown): () => void {
-    checkCloser('scope.on()', listener, {});
+    checkFunction('scope.on()', listener);
     this.admit();
     const unlisten = listen(emitter, event, this.bind(listener as (...args: unknown[]) => unknown));
-    const forget = this.onClose(unlisten, { name: `on ${event}` });
+    const forget = this.onClose(unlisten, { name: `on ${String(event)}` });
     return () => {
       forget();
       unlisten();
@@ -81,11 +83,12 @@ export class Scope extends Lifetime implements AsyncDisposable {
   spawn<T>(fn: (task: TaskContext) => T | PromiseLike<T>, options: SpawnOptions = {}): Task<T> {
     checkSpawn(fn, options);
     this.admit();
+    const { running } = this.contents;
     const task = new RunningTask(this, options.name ?? (fn.name || 'task'), options.background ?? false);
-    this.running.addTask(task);
+    running.addTask(task);
     return task.start(fn, (failure) => {
       if (failure) this.fail(failure.error, task.name);
-      this.running.removeTask(task);
+      running.removeTask(task);
     });
   }
 
@@ -98,15 +101,19 @@ export class Scope extends Lifetime implements AsyncDisposable {
    */
   async open<R>(start: (scope: Scope) => R | PromiseLike<R>, stop?: (resource: R) => unknown, options: CloserOptions = {}): Promise<R> {
     checkCloser('scope.open()', start, options);
-    if (stop !== undefined) checkCloser('scope.open()', stop, {});
+    if (stop !== undefined) checkFunction('scope.open()', stop);
     this.admit();
     const name = options.name ?? (start.name || 'resource');
-    const resource = new Resource(new Scope({ parent: this, name }, 'inner'), start, stop, options);
-    this.#add(resource);
+    const resource = new Resource(new Scope({ parent: this, name }, 'inner'), stop, options);
+    // Before the start: what it begins in this scope is newer, and one that closes this scope is stopped with it.
+    this.contents.cleanup.add(resource);
+    const started = resource.start(start);
     try {
-      return await this.unlessCancelled(resource.started);
+      // What a closer opens is not cancelled with the scope that is closing.
+      return await (this.state === 'unwinding' ? started : this.unlessCancelled(started));
     } catch (error) {
-      if (!this.isEcho(error)) this.fail(error, name);
+      if (this.isEcho(error)) started.catch((late: unknown) => this.isEcho(late) || this.fail(late, name));
+      else this.#onFailedStart(resource, error);
       throw error;
     }
   }
@@ -117,16 +124,23 @@ export class Scope extends Lifetime implements AsyncDisposable {
     this.admit();
     const { name = fn.name || 'closer', timeoutMs = STOP_TIMEOUT_MS } = options;
     const closer: Closer = { name, timeoutMs, openedAt: now(), inner: undefined, close: fn };
-    this.#add(closer);
-    return () => this.cleanup?.remove(closer);
+    this.contents.cleanup.add(closer);
+    return () => this.contents.cleanup.remove(closer);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  #add(closer: Closer): void {
-    this.cleanup ??= new Cleanup();
-    this.cleanup.add(closer);
+  #onFailedStart<R>(resource: Resource<R>, error: unknown): void {
+    this.fail(error, resource.name);
+    resource.inner.stop(error);
+    // A scope that supervises lives on and must not keep every start that ever failed; one that unwinds gets there.
+    const told = (failure?: unknown) => {
+      if (this.state === 'unwinding') return;
+      this.contents.cleanup.remove(resource);
+      if (failure) this.report(failure, resource.name);
+    };
+    resource.close().then(told, told);
   }
 }

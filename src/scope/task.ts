@@ -1,5 +1,5 @@
-import { enterFrame } from '../context.ts';
 import { now } from '../clock.ts';
+import { enterFrame } from '../context.ts';
 import { LazyAbort } from './abort.ts';
 import type { TreeNode } from './belonging.ts';
 import type { Lifetime } from './lifetime.ts';
