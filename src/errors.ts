@@ -313,6 +313,36 @@ export class NotAWorkerError extends ScopedPoolError {
   }
 }
 
+/** `scopeWorker` was given a worker whose jobs run in other processes or threads. */
+export class SandboxedWorkerError extends ScopedPoolError {
+  readonly code = 'ERR_SANDBOXED_WORKER';
+
+  constructor(worker: string) {
+    super(
+      `scopeWorker: worker "${worker}" runs a processor file in processes or threads of its own, which no scope of this process ` +
+        'reaches. Scope the processor file instead: export default (job) => Scope.process().run(() => withScope(() => handle(job)))',
+    );
+  }
+}
+
+/** `scopeWorker` was given a worker that takes no more jobs. */
+export class WorkerClosedError extends ScopedPoolError {
+  readonly code = 'ERR_WORKER_CLOSED';
+
+  constructor(worker: string) {
+    super(`scopeWorker: worker "${worker}" is closing or closed. Wrap a worker right after it is made: scopeWorker(new Worker(…))`);
+  }
+}
+
+/** `scopeOf` was given a worker that `scopeWorker` has not seen. */
+export class WorkerNotScopedError extends ScopedPoolError {
+  readonly code = 'ERR_WORKER_NOT_SCOPED';
+
+  constructor(worker: string) {
+    super(`scopeOf: ${worker} has no scope. Wrap it first: scopeWorker(worker)`);
+  }
+}
+
 /** A value as it may stand in a message: short, and no credentials of a URL. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(redact(value).slice(0, 80));

@@ -1,0 +1,54 @@
+import { NotAWorkerError, SandboxedWorkerError, show, WorkerClosedError } from '../../errors.ts';
+
+/** A BullMQ `Worker`, 5 or 6, by its shape: no import of BullMQ, so that whichever copy is installed fits. */
+export interface WorkerLike {
+  readonly name: string;
+  concurrency: number;
+  isRunning(): boolean;
+  close(force?: boolean): Promise<void>;
+}
+
+/** What BullMQ calls on itself and TypeScript hides, the same in 5 and 6. */
+export interface WorkerInside {
+  readonly name: string;
+  /** There when jobs run in processes or threads. */
+  readonly childPool?: unknown;
+  /** There once `close()` was called. */
+  readonly closing?: unknown;
+  /** Whether jobs get an AbortSignal. Read for each job; BullMQ sets it by the processor's number of parameters. */
+  processorAcceptsSignal: boolean;
+  /** Called for each job, looked up each time; what it throws decides what becomes of the job. */
+  callProcessJob(job: JobLike, token?: string, signal?: AbortSignal, ...rest: unknown[]): unknown;
+  close(force?: boolean, ...rest: unknown[]): Promise<void>;
+  emit(event: string | symbol, ...args: unknown[]): boolean;
+}
+
+/** What is read of a job. */
+export interface JobLike {
+  readonly id?: string | undefined;
+}
+
+const METHODS = ['callProcessJob', 'close', 'emit'] as const satisfies readonly (keyof WorkerInside)[];
+
+/** The inside of a worker. @throws NotAWorkerError, SandboxedWorkerError, WorkerClosedError. */
+export function insideOf(worker: unknown): WorkerInside {
+  if (!isWorker(worker)) throw new NotAWorkerError(`its first argument must be a Worker of BullMQ 5 or 6; got ${describe(worker)}`);
+  if (worker.childPool) throw new SandboxedWorkerError(worker.name);
+  if (worker.closing) throw new WorkerClosedError(worker.name);
+  return worker;
+}
+
+/** A worker, or what somebody took for one, as it may stand in a message. */
+export function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return show(value);
+  const { name } = value as { name?: unknown };
+  const kind = value.constructor?.name ?? 'Object';
+  if (kind === 'Object') return show(value);
+  return typeof name === 'string' ? `${kind} ${show(name)}` : `a ${kind}`;
+}
+
+function isWorker(value: unknown): value is WorkerInside {
+  if (typeof value !== 'object' || value === null) return false;
+  const inside = value as Partial<WorkerInside>;
+  return typeof inside.name === 'string' && METHODS.every((method) => typeof inside[method] === 'function');
+}
