@@ -1,0 +1,110 @@
+import { after, cancel } from '../clock.ts';
+import { ConnectionCondition } from './condition.ts';
+import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
+import { ReplyWatch } from './reply-watch.ts';
+
+/** How long a connection that was asked to close may take before its socket is destroyed, in milliseconds. */
+const CLOSE_MS = 500;
+
+/** What a connection is made of. */
+export interface ConnectionConfig {
+  readonly pool: string;
+  readonly url: string | undefined;
+  readonly options: RedisOptions;
+  /** Part of the name that `CLIENT LIST` shows. */
+  readonly service: string;
+  readonly commandTimeoutMs: number;
+}
+
+/** One ioredis instance is one physical connection: ioredis neither reconnects nor sends anything again. The pool heals. */
+const ONE_CONNECTION: RedisOptions = {
+  lazyConnect: true,
+  retryStrategy: () => null,
+  reconnectOnError: null,
+  maxRetriesPerRequest: null,
+  enableOfflineQueue: false,
+  autoResubscribe: false,
+  autoResendUnfulfilledCommands: false,
+  enableAutoPipelining: false,
+};
+
+const conditions = new WeakMap<Redis, ConnectionCondition>();
+
+/** Connects, and resolves when the server has greeted; to be called in the context that the socket is to live in. */
+export async function connect(config: ConnectionConfig, signal: AbortSignal): Promise<Redis> {
+  const name = `sp:${config.service}:${config.pool}:${process.pid}`.replace(/[^\x21-\x7e]/g, '-');
+  const options: RedisOptions = { ...config.options, ...ONE_CONNECTION, connectTimeout: 0, connectionName: name };
+  const connection = config.url === undefined ? new Redis(options) : new Redis(config.url, options);
+  let cause: Error | undefined;
+  const failed = new Promise<never>((_, reject) => {
+    connection.on('error', (error) => {
+      cause = error;
+      // A refused password is not worth waiting for: without this, only the deadline would tell.
+      if (error.name === 'ReplyError') reject(error);
+    });
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  try {
+    await Promise.race([connection.connect(), failed]);
+  } catch (error) {
+    cut(connection);
+    // ioredis says only that the connection is closed; why, it has said before.
+    throw cause ?? error;
+  }
+  equip(connection, config);
+  return connection;
+}
+
+/** Whether the connection looks alive, as far as can be seen without asking the server. */
+export function isUsable({ status, stream }: Redis): boolean {
+  return status === 'ready' && stream.readable && stream.writable && !stream.destroyed;
+}
+
+/** Whether nothing is left on the connection of whoever had it. */
+export function isClean(connection: Redis): boolean {
+  return conditions.get(connection)?.isClean ?? true;
+}
+
+/** Closes, so that the server has forgotten the connection when this resolves; one that does not answer is cut. */
+export async function disconnect(connection: Redis): Promise<void> {
+  if (connection.status === 'end') return;
+  const closed = new Promise<void>((resolve) => connection.once('end', resolve));
+  const timer = after(isUsable(connection) ? CLOSE_MS : 1, () => cut(connection));
+  connection.disconnect();
+  await closed;
+  cancel(timer);
+}
+
+export function onEnd(connection: Redis, report: () => void): void {
+  connection.once('close', report);
+}
+
+function cut(connection: Redis): void {
+  connection.disconnect();
+  connection.stream?.destroy();
+}
+
+/** From now on every command is looked at on its way out, and what is written in one tick leaves in one piece. */
+function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig): void {
+  const condition = new ConnectionCondition(connection);
+  const watch = new ReplyWatch(pool, connection, commandTimeoutMs);
+  const send = connection.sendCommand;
+  conditions.set(connection, condition);
+  connection.sendCommand = (command, stream) => {
+    const { name, args } = command as unknown as SentCommand;
+    condition.onSend(name, args);
+    watch.onSend();
+    cork(connection);
+    return send.call(connection, command, stream);
+  };
+}
+
+function cork({ stream }: Redis): void {
+  if (!stream?.writable || stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(uncork, stream);
+}
+
+function uncork(stream: Redis['stream']): void {
+  stream.uncork();
+}

@@ -1,0 +1,44 @@
+import { register, withoutFunctions } from '../pool/define.ts';
+import type { PoolSettings } from '../pool/options.ts';
+import { connect, type ConnectionConfig, disconnect, isClean, isUsable, onEnd } from './connection.ts';
+import { guard } from './guard.ts';
+import type { Redis } from './ioredis.ts';
+import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
+import { CommandPool, type RedisPool } from './redis-pool.ts';
+
+export type { RedisPoolOptions } from './options.ts';
+export type { RedisCommands, RedisPool } from './redis-pool.ts';
+
+/**
+ * Defines a pool of Redis connections by name; opens nothing. The pool is a Redis client for plain commands.
+ *
+ * @throws InvalidOptionError for an unknown option, a wrong one, or one of ioredis that the pool owns.
+ */
+export function defineRedisPool(name: string, options: RedisPoolOptions = {}): RedisPool {
+  checkRedisPool(name, options);
+  return register(new CommandPool(name, settingsOf(name, options)).addScripts()) as unknown as RedisPool;
+}
+
+function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis> {
+  const config: ConnectionConfig = {
+    pool: name,
+    url: options.url,
+    options: ioredisOptions(options),
+    service: options.service ?? process.env.npm_package_name ?? 'node',
+    commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
+  };
+  return {
+    ...options,
+    maxSharers: options.maxSharers ?? Number.POSITIVE_INFINITY,
+    createTimeoutMs: options.connectTimeoutMs,
+    create: ({ signal }) => connect(config, signal),
+    destroy: disconnect,
+    validate: (connection) => connection.ping(),
+    isUsable,
+    reset: isClean,
+    onDead: onEnd,
+    // The library's own commands need no guard: they end before their lease does.
+    guard: (connection, lease) => (lease.kind === 'user' ? guard(name, connection, lease) : connection),
+    plain: { kind: 'redis', ...withoutFunctions(options) },
+  };
+}

@@ -1,0 +1,135 @@
+import { CommandRefusedError, NotAConnectionError } from '../errors.ts';
+import type { Lease, LeaseKind } from '../pool/lease.ts';
+import { Pool } from '../pool/pool.ts';
+import { blocksForMs, classify } from './classify.ts';
+import { USE_ADVICE } from './guard.ts';
+import { COMMANDS, type ChainableCommander, Redis } from './ioredis.ts';
+import { Recorder } from './recorder.ts';
+
+/** Members of ioredis' class that are no commands, or not for a connection that others are on. */
+type NotOnPool =
+  | 'options' | 'status' | 'stream' | 'isCluster' | 'condition' | 'commandQueue' | 'autoPipelineQueueSize' | 'mode'
+  | 'connect' | 'disconnect' | 'end' | 'duplicate' | 'defineCommand' | 'getBuiltinCommands' | 'createBuiltinCommand'
+  | 'addBuiltinCommand' | 'addedBuiltinSet' | 'scriptsSet' | 'sendCommand' | 'silentEmit' | 'recoverFromFatalError' | 'handleReconnection'
+  | 'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'removeAllListeners' | 'prependListener' | 'prependOnceListener'
+  | 'emit' | 'eventNames' | 'listeners' | 'rawListeners' | 'listenerCount' | 'setMaxListeners' | 'getMaxListeners'
+  | 'multi' | 'pipeline' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'select' | 'auth' | 'hello' | 'reset' | 'quit' | 'monitor'
+  | 'sync' | 'psync' | 'subscribe' | 'psubscribe' | 'ssubscribe' | 'unsubscribe' | 'punsubscribe' | 'sunsubscribe'
+  | 'wait' | 'waitaof' | 'readonly' | 'readwrite' | 'asking' | `_${string}`;
+
+/** ioredis' commands, as they can be called on a pool. */
+export interface RedisCommands extends Omit<Redis, NotOnPool> {
+  /** Records commands; `exec()` plays them on one connection, in one piece. */
+  pipeline(commands?: unknown[][]): ChainableCommander;
+  /** Records a transaction; `exec()` plays it on one connection, in one piece. */
+  multi(commands?: unknown[][]): ChainableCommander;
+}
+
+/**
+ * A pool that is a Redis client: `await redis.incr('n')`. Plain commands share a connection, blocking ones get one of
+ * their own, whatever needs a connection for longer than a command is done in `use(fn)`. Commands that are not awaited
+ * may run over several connections and in any order; `share(fn)` keeps one.
+ */
+export type RedisPool = Pool<Redis> & RedisCommands;
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+type Callback = (error: unknown, result?: unknown) => void;
+
+/** The pool behind {@link RedisPool}; its commands are added below. */
+export class CommandPool extends Pool<Redis> {
+  get #scripts(): readonly string[] {
+    return Object.keys((this.plain as { scripts?: object } | undefined)?.scripts ?? {});
+  }
+
+  pipeline(commands?: unknown): ChainableCommander {
+    return this.#recorder('pipeline', commands);
+  }
+
+  multi(commands?: unknown): ChainableCommander {
+    return this.#recorder('multi', commands);
+  }
+
+  /** Whoever asks for these wants one connection to keep: BullMQ, for one, sees by them what it was given. */
+  get options(): never {
+    throw new NotAConnectionError(this.name, 'options');
+  }
+
+  connect(): never {
+    throw new NotAConnectionError(this.name, 'connect()');
+  }
+
+  disconnect(): never {
+    throw new NotAConnectionError(this.name, 'disconnect()');
+  }
+
+  duplicate(): never {
+    throw new NotAConnectionError(this.name, 'duplicate()');
+  }
+
+  /** Sends one command over a lease that ends with its reply. */
+  send(method: string, name: string, args: unknown[], given = args): Promise<unknown> {
+    const callback = typeof given.at(-1) === 'function' ? (given.at(-1) as Callback) : undefined;
+    if (callback) return this.#withCallback(callback, this.send(method, name, args.slice(0, -1), given.slice(0, -1)));
+    const kind = classify(name, args);
+    if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
+    const leaseKind = kind === 'exclusive' && blocksForMs(name, args) === Number.POSITIVE_INFINITY ? 'blocking' : 'library';
+    return this.#onLease(kind === 'exclusive', leaseKind, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...given));
+  }
+
+  /** Names the scripts of the definition as commands. */
+  addScripts(): this {
+    for (const script of this.#scripts) {
+      Object.defineProperty(this, script, { value: (...args: unknown[]) => this.send(script, script, args) });
+    }
+    return this;
+  }
+
+  #recorder(kind: 'pipeline' | 'multi', commands: unknown): ChainableCommander {
+    const replay = (exclusive: boolean, batch: (connection: Redis) => Promise<unknown>) => this.#onLease(exclusive, 'library', batch);
+    return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands);
+  }
+
+  #onLease(exclusive: boolean, kind: LeaseKind, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+    try {
+      const lease = this.lend(exclusive, kind);
+      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, run)) : untilReply(lease, run);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #withCallback(callback: Callback, reply: Promise<unknown>): Promise<unknown> {
+    reply.then((result) => callback(null, result), callback);
+    return reply;
+  }
+}
+
+async function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+  try {
+    return await run(lease.resource);
+  } finally {
+    lease.release();
+  }
+}
+
+for (const name of COMMANDS) {
+  for (const method of [name, `${name}Buffer`]) {
+    if (method in CommandPool.prototype) continue;
+    Object.defineProperty(CommandPool.prototype, method, {
+      value(this: CommandPool, ...args: unknown[]) {
+        return this.send(method, name, args);
+      },
+    });
+  }
+}
+for (const method of ['call', 'callBuffer']) {
+  Object.defineProperty(CommandPool.prototype, method, {
+    value(this: CommandPool, name: string, ...args: unknown[]) {
+      return this.send(method, name, args, [name, ...args]);
+    },
+  });
+}
+// They run SCAN after SCAN on whatever they are methods of.
+for (const method of Object.getOwnPropertyNames(Redis.prototype).filter((own) => own.endsWith('Stream') && own.includes('can'))) {
+  Object.defineProperty(CommandPool.prototype, method, { value: Redis.prototype[method as 'scanStream'] });
+}
