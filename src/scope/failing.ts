@@ -45,7 +45,7 @@ export abstract class Failing {
 
   /** As `cancel`, but no failure: whoever ended the scope decides what comes of it. */
   stop(reason: unknown): void {
-    if (this.isClosed || this.isStopped) return;
+    if (this.isStopped) return;
     this.isStopped = true;
     this.abort.abort(reason);
     this.contents.cancel(reason);

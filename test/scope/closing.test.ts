@@ -153,6 +153,61 @@ describe('Scope rule 5: closing drains, cancels, unwinds', () => {
       expect(stopped).toBe(used ? 1 : 0);
     }
   });
+  it('stops each resource once when what it closes closes it again', async () => {
+    const { root } = rootWithReports();
+    let stopped = 0;
+    root.onClose(() => void stopped++);
+    new Scope({ parent: root }).signal.addEventListener('abort', () => void root.close());
+    await root.close();
+    expect(stopped).toBe(1);
+  });
+
+  it('ends the drain when it is cancelled meanwhile', async () => {
+    const { root } = rootWithReports({ graceMs: Number.POSITIVE_INFINITY, cancelMs: Number.POSITIVE_INFINITY });
+    root.spawn(forever, { name: 'fetch' });
+    const closing = root.close({ cancelMs: 1 });
+    await settled();
+    root.cancel();
+    await expect(closing).rejects.toMatchObject({ pending: ['fetch'] });
+  });
+
+  it('gives the body of withScope its time after a failure', async () => {
+    const error = new Error('no');
+    const reports: unknown[] = [];
+    const failing = withRoot(
+      async (scope) => {
+        scope.spawn(() => Promise.reject(error));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      },
+      { cancelMs: 1, onSuppressed: (late) => void reports.push(late) },
+    );
+    await expect(failing).rejects.toBe(error);
+    expect(reports).toEqual([]);
+  });
+
+  it('aborts its signal also when it was never used', async () => {
+    const { root } = rootWithReports();
+    const { signal } = root;
+    await root.close();
+    expect(signal.aborted).toBe(true);
+  });
+
+  it('admits nothing from a closer that has ended', async () => {
+    const { root } = rootWithReports();
+    const refused = gate<unknown>();
+    root.onClose(() => refused.passed);
+    root.onClose(() => {
+      setImmediate(() => {
+        try {
+          refused.open(root.spawn(() => {}));
+        } catch (error) {
+          refused.open(error);
+        }
+      });
+    });
+    await root.close();
+    expect(await refused.passed).toEqual(code('ERR_SCOPE_CLOSED'));
+  });
 });
 
 describe('Scope rule 7: a closed scope throws, close is idempotent', () => {
@@ -222,7 +277,10 @@ describe('Scope rule 7: a closed scope throws, close is idempotent', () => {
 
   it.each(['task', 'task of a child', 'body of a child'])('only begun inside its own %s, it closes', async (where) => {
     const { root, reports } = rootWithReports();
-    const begin = () => void root.close();
+    const begin = () => {
+      void root.close();
+      return settled();
+    };
     if (where === 'task') root.spawn(begin);
     if (where === 'task of a child') new Scope({ parent: root }).spawn(begin);
     if (where === 'body of a child') void withScope(begin, { parent: root });
@@ -246,6 +304,42 @@ describe('Scope rule 7: a closed scope throws, close is idempotent', () => {
     await withScope(() => void over.passed.then(() => root.close()).then(closed.open, closed.fail), { parent: root });
     over.open();
     await closed.passed;
+  });
+
+  it('may be awaited by what a task that has ended left running', async () => {
+    const { root } = rootWithReports();
+    const closed = gate();
+    await root.spawn(() => {
+      setImmediate(() => root.close().then(closed.open, closed.fail));
+    });
+    await closed.passed;
+  });
+
+  it('fails the parent when a close that nobody awaits was begun inside a child', async () => {
+    const { root } = rootWithReports();
+    const error = new Error('no');
+    const child = new Scope({ parent: root });
+    child.onClose(() => Promise.reject(error));
+    child.spawn(() => void child.close());
+    await expect(root.close()).rejects.toBe(error);
+    expect(root.signal.reason).toBe(error);
+  });
+
+  it('is no unhandled rejection when the body of withScope has begun it', async () => {
+    await unhandledIn(async (heard) => {
+      const error = new Error('no');
+      const failing = withRoot(
+        async (scope) => {
+          scope.onClose(() => Promise.reject(error));
+          void scope.close({ graceMs: 0, cancelMs: 0 });
+          while (scope.state !== 'closed') await settled();
+          await settled();
+        },
+        { onSuppressed: () => {} },
+      );
+      await expect(failing).rejects.toMatchObject({ errors: [code('ERR_SCOPE_TIMEOUT'), error] });
+      expect(await heard(0)).toEqual([]);
+    });
   });
 
   it('hands a failure to the process when a close that nobody awaits was begun inside', async () => {

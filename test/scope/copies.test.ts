@@ -68,7 +68,7 @@ describe('An incompatible copy', () => {
   let second: typeof first;
 
   beforeEach(async () => {
-    place[key] = { protocol: 99, version: '9.9.9' };
+    place[key] = { protocol: 99, version: '9.9.9', process: { state: 'open' } };
     vi.resetModules();
     second = await import('../../src/scope/index.ts');
   });

@@ -52,6 +52,34 @@ describe('Scope rule 6: the first failure cancels the rest, later ones are repor
     await expect(failing).rejects.toMatchObject({ name: 'AggregateError', errors });
   });
 
+  it('reports nothing that only repeats the first failure', async () => {
+    const reports: unknown[] = [];
+    const error = new Error('no');
+    const failing = withRoot(
+      async (scope) => {
+        scope.onClose(() => Promise.reject(error));
+        scope.spawn(() => Promise.reject(error));
+        await untilAborted(scope.signal).catch((cause) => Promise.reject(new Error('wrapped', { cause })));
+      },
+      { onSuppressed: (late) => void reports.push(late) },
+    );
+    await expect(failing).rejects.toBe(error);
+    expect(reports).toEqual([]);
+  });
+
+  it('fails its supervisor once when the close was begun inside, too', async () => {
+    const told: unknown[] = [];
+    const { root } = rootWithReports({ onError: (error) => void told.push(error) });
+    const error = new Error('no');
+    const child = new Scope({ parent: root });
+    child.spawn(() => {
+      void child.close();
+      throw error;
+    });
+    await root.close();
+    expect(told).toEqual([error]);
+  });
+
   it('reports to its own onSuppressed, else to the parent, with the way there', async () => {
     const { root, reports } = rootWithReports();
     const error = new Error('no');

@@ -72,6 +72,28 @@ describe('Scope rule 8: what belongs to a scope does not outlive it', () => {
     expect(reports).toHaveLength(1);
   });
 
+  it('counts a reply that leaves twice once', async () => {
+    const { root } = rootWithReports();
+    const [first, second] = [new FakeBelonging({ awaited: true }), new FakeBelonging({ awaited: true })];
+    root.own(first);
+    root.own(second);
+    root.disown(first);
+    root.disown(first);
+    const closing = root.close();
+    await settled();
+    expect(root.state).toBe('draining');
+    root.disown(second);
+    await closing;
+  });
+
+  it('ends what a closer has kept before the pools of the root close', async () => {
+    const { root } = rootWithReports();
+    const lease = new FakeBelonging();
+    root.onClose(() => root.own(lease));
+    root.addSingle({}, { close: () => expect(lease.heard).toEqual(['end']) });
+    await root.close();
+  });
+
   it('tells all that waits of the cancel, also when one that leaves takes the next with it', async () => {
     const { root } = rootWithReports();
     const [first, second, third] = [new FakeBelonging(), new FakeBelonging(), new FakeBelonging()];

@@ -54,7 +54,7 @@ describe('A closed scope', () => {
   it('holds on to nothing', async () => {
     const refs: WeakRef<object>[] = [];
     const kept = await (async () => {
-      const scope = new Scope({ parent: null, onError: big(), onSuppressed: big(), signal: keep(new AbortController()).signal });
+      const scope = new Scope({ parent: null, onError: big(), onSuppressed: big(), signal: keep(new AbortController().signal) });
       await scope.open(() => keep({}), big());
       scope.onClose(big());
       scope.addSingle(keep({}), keep({ close: () => {} }));

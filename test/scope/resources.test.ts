@@ -248,6 +248,52 @@ describe('Scope rule 4: open starts now and stops at the close', () => {
     await root.close();
   });
 
+  it('takes back an onClose once, and never another', async () => {
+    const { root } = rootWithReports();
+    let stopped = 0;
+    root.onClose(() => void stopped++);
+    const undo = root.onClose(() => expect.unreachable());
+    undo();
+    undo();
+    await root.close();
+    expect(stopped).toBe(1);
+  });
+
+  it('reports what fails below a failed start of a supervised scope', async () => {
+    const { root, reports } = rootWithReports({ onError: () => {} });
+    const error = new Error('below');
+    const start = (inner: Scope) => {
+      inner.onClose(() => Promise.reject(error));
+      throw new Error('no port');
+    };
+    await expect(root.open(start, () => {}, { name: 'http' })).rejects.toThrow('no port');
+    await settled();
+    expect(reports).toEqual([{ error, from: 'http' }]);
+    await root.close();
+  });
+
+  it('lets siblings below a resource go on under a supervisor', async () => {
+    const { root } = rootWithReports({ onError: () => {} });
+    const inner = await root.open(
+      (scope) => scope,
+      () => {},
+    );
+    const sibling = inner.spawn(({ signal }) => settled().then(() => signal.aborted));
+    inner.spawn(() => Promise.reject(new Error('no')));
+    expect(await sibling).toBe(false);
+    await root.close();
+  });
+
+  it('takes no failure for a start that only repeats the cancellation', async () => {
+    const { root, reports } = rootWithReports();
+    const reason = new Error('enough');
+    const opening = root.open((inner) => untilAborted(inner.signal).catch((error) => settled().then(() => Promise.reject(error))));
+    root.cancel(reason);
+    await expect(opening).rejects.toThrow(code('ERR_SCOPE_CANCELLED'));
+    await expect(root.close()).rejects.toBe(reason);
+    expect(reports).toEqual([]);
+  });
+
   it('runs what a closer adds, and lets a closer open resources in a cancelled scope', async () => {
     const order: string[] = [];
     const { root } = rootWithReports();
