@@ -50,11 +50,11 @@ function replace(existing: Definition, pool: Definition): void {
   existing.yieldTo(pool);
 }
 
-/** A copy of plain data; functions, at whatever depth, are not compared. */
+/** A copy of plain data without what is not compared: functions, at whatever depth, and what is left open. */
 export function withoutFunctions(value: object): object {
   const plain: Record<string, unknown> = {};
   for (const [key, item] of Object.entries(value)) {
-    if (typeof item === 'function') continue;
+    if (typeof item === 'function' || item === undefined) continue;
     const isRecord = typeof item === 'object' && item !== null && Object.getPrototypeOf(item) === Object.prototype;
     plain[key] = isRecord ? withoutFunctions(item) : item;
   }

@@ -1,8 +1,9 @@
-import { after, cancel, now, type Timer } from '../clock.ts';
+import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import { AcquireAbortedError, AcquireTimeoutError, PoolClosedError, PoolDeadlockError, TooManyWaitersError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
 import { Deadlines } from './deadlines.ts';
+import { DeadlockWatch } from './deadlock.ts';
 import { Factory } from './factory.ts';
 import type { Lease, Lender } from './lease.ts';
 import type { AcquireOptions, PoolSettings, Rules } from './options.ts';
@@ -12,9 +13,6 @@ import { type Executor, Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Supply } from './supply.ts';
 import { Waiter } from './waiter.ts';
-
-/** How long a deadlock must stand, without a single release, before somebody is refused. */
-const DEADLOCK_MS = 100;
 
 /** The pool of one definition in one root scope: hands out leases and lets acquires wait. */
 export class Engine<T> implements Lender<T> {
@@ -28,13 +26,13 @@ export class Engine<T> implements Lender<T> {
   readonly #factory: Factory<T>;
   readonly #sampler = new Sampler();
   readonly #deadlines: Deadlines<Waiter<T>>;
+  readonly #deadlocks: DeadlockWatch<T>;
   /** Called when every connection is closed. */
   onClosed: (() => void) | undefined;
-  #turns = 0;
-  #releases = 0;
-  #deadlock: Timer | undefined;
+  /** Whether nothing new can be acquired. */
+  isClosed = false;
   #closing: Promise<void> | undefined;
-  #emptied: (() => void) | undefined;
+  #turns = 0;
 
   /** @param settings The newest settings of the definition: only its functions may change. */
   constructor(name: string, root: Scope, rules: Rules, settings: () => PoolSettings<T>) {
@@ -42,10 +40,13 @@ export class Engine<T> implements Lender<T> {
     this.root = root;
     this.rules = rules;
     this.#settings = settings;
-    this.#factory = new Factory(name, rules, settings);
+    this.#factory = new Factory(name, rules, settings, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, this.#executor());
     this.supply = new Supply({ pool: name, rules, factory: this.#factory, root, scheduler: this.scheduler });
     this.#deadlines = new Deadlines(this.scheduler.waiters, (waiter) => this.#expire(waiter));
+    this.#deadlocks = new DeadlockWatch(this.scheduler, (waiter) => {
+      this.refuse(waiter, new PoolDeadlockError(acquireFacts(this, waiter.lease)));
+    });
   }
 
   /**
@@ -55,12 +56,12 @@ export class Engine<T> implements Lender<T> {
    * its scope throws when nothing new may begin in it.
    */
   acquire(lease: Lease<T>, options?: AcquireOptions): Lease<T> | Promise<Lease<T>> {
-    if (this.#closing) throw new PoolClosedError(this.name, this.root.name);
+    if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
     if (options?.signal?.aborted) throw new AcquireAbortedError(this.name, options.signal.reason);
     lease.scope.own(lease);
     if (lease.kind === 'user') lease.sample = this.#sampler.sample(this.scheduler.waiters.size > 0);
     // From here on nothing may wait: a lease has its slot or stands in line.
-    const slot = this.scheduler.take(lease.exclusive);
+    const slot = this.#again(lease) ?? this.scheduler.take(lease.exclusive);
     if (!slot) return this.#wait(lease, options);
     this.#begin(lease, slot);
     return lease;
@@ -70,11 +71,6 @@ export class Engine<T> implements Lender<T> {
     return statsOf(this);
   }
 
-  /** Whether nothing new can be acquired. */
-  get isClosed(): boolean {
-    return this.#closing !== undefined;
-  }
-
   /**
    * Refuses what waits and what comes, waits for holders, closes every connection.
    *
@@ -82,6 +78,8 @@ export class Engine<T> implements Lender<T> {
    * says, which has waited itself, hurries a close that has begun.
    */
   close(graceMs = 0): Promise<void> {
+    // Before anything else: what listens to the signal of a creation could acquire.
+    this.isClosed = true;
     this.#closing ??= atRoot(() => this.#close(graceMs));
     if (graceMs === 0) this.#abandonAll();
     return this.#closing;
@@ -94,12 +92,15 @@ export class Engine<T> implements Lender<T> {
   }
 
   giveBack(slot: Slot<T>, lease: Lease<T>): void {
-    this.#releases++;
+    this.#deadlocks.onRelease();
+    slot.sharers.delete(lease);
     if (lease.exclusive) {
       slot.holder = undefined;
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
+    // Who is left on the connection may all be waiting.
+    if (slot.stuck > 0) this.#deadlocks.look();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
@@ -111,8 +112,10 @@ export class Engine<T> implements Lender<T> {
   }
 
   refuse(waiter: Waiter<T>, error: Error): void {
+    if (!waiter.waits) return;
     this.#endWait(waiter);
     this.scheduler.leave(waiter);
+    this.#rest();
     waiter.lease.scope.disown(waiter.lease);
     waiter.reject(error);
   }
@@ -121,12 +124,13 @@ export class Engine<T> implements Lender<T> {
     return {
       create: (slot) => this.supply.create(slot),
       check: (slot) => this.supply.check(slot),
-      close: (slot) => this.supply.close(slot, () => this.#closed()),
+      close: (slot) => this.supply.close(slot),
       idle: (slot) => this.supply.idle(slot),
       isStale: (slot) => this.supply.isStale(slot),
-      isUsable: (slot) => this.#factory.isUsable(slot.resource as T),
+      isUsable: (slot) => this.supply.isUsable(slot),
       grant: (waiter, slot) => {
         this.#endWait(waiter);
+        this.#rest();
         this.#begin(waiter.lease, slot);
         waiter.resolve(waiter.lease);
       },
@@ -136,7 +140,14 @@ export class Engine<T> implements Lender<T> {
   #begin(lease: Lease<T>, slot: Slot<T>): void {
     this.counts.acquired++;
     if (lease.exclusive) slot.holder = lease;
+    else if (lease.kind === 'user') slot.sharers.add(lease);
     lease.begin(slot);
+  }
+
+  /** Whoever shares a connection and asks again, inside, stays on it. */
+  #again(lease: Lease<T>): Slot<T> | undefined {
+    const slot = lease.exclusive ? undefined : lease.sharedAround();
+    return slot && this.scheduler.shareAgain(slot) ? slot : undefined;
   }
 
   #wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
@@ -156,7 +167,7 @@ export class Engine<T> implements Lender<T> {
       this.#listen(waiter, options?.signal);
       this.#deadlines.add(deadline);
       this.scheduler.wait(waiter);
-      if (nested) this.#watchDeadlock();
+      if (nested) this.#deadlocks.look();
     });
   }
 
@@ -174,54 +185,33 @@ export class Engine<T> implements Lender<T> {
     waiter.unlisten?.();
     waiter.lease.block(-1);
     waiter.lease.waiter = undefined;
-    if (this.scheduler.waiters.size <= 1) this.#deadlines.clear();
+  }
+
+  /** No timer for nobody. */
+  #rest(): void {
+    if (this.scheduler.waiters.size === 0) this.#deadlines.clear();
   }
 
   #expire(waiter: Waiter<T>): void {
+    if (!waiter.waits) return;
     this.counts.timeouts++;
     this.refuse(waiter, new AcquireTimeoutError(acquireFacts(this, waiter.lease), this.supply.lastError));
-  }
-
-  /** An acquire that is not awaited may look like a deadlock for a moment: only one that stands is one. */
-  #watchDeadlock(): void {
-    if (this.#deadlock !== undefined || !this.scheduler.isDeadlocked()) return;
-    const releases = this.#releases;
-    this.#deadlock = atRoot(() =>
-      after(DEADLOCK_MS, () => {
-        this.#deadlock = undefined;
-        if (releases === this.#releases && this.scheduler.isDeadlocked()) this.#breakDeadlock();
-        this.#watchDeadlock();
-      }),
-    );
-  }
-
-  /** The newest gives way: it has done the least. */
-  #breakDeadlock(): void {
-    let newest: Waiter<T> | undefined;
-    for (const waiter of this.scheduler.waiters) if (waiter.nested && (!newest || waiter.turn > newest.turn)) newest = waiter;
-    if (newest) this.refuse(newest, new PoolDeadlockError(acquireFacts(this, newest.lease)));
   }
 
   async #close(graceMs: number): Promise<void> {
     const closed = new PoolClosedError(this.name, this.root.name);
     this.supply.stop(closed);
-    cancel(this.#deadlock);
-    for (const waiter of this.scheduler.waiters) this.refuse(waiter, closed);
-    for (const slot of this.scheduler.free) this.supply.retire(slot, 'closed');
+    this.#deadlocks.stop();
+    for (const waiter of [...this.scheduler.waiters]) this.refuse(waiter, closed);
+    // What is held closes when its last holder has left.
+    for (const slot of this.scheduler.slots) this.supply.retire(slot, 'closed');
     const timer = graceMs === Number.POSITIVE_INFINITY ? undefined : after(graceMs, () => this.#abandonAll());
-    if (this.scheduler.open > 0) await new Promise<void>((resolve) => (this.#emptied = resolve));
+    await this.supply.empty();
     cancel(timer);
     this.onClosed?.();
   }
 
   #abandonAll(): void {
-    for (const slot of this.scheduler.slots) {
-      slot.reason ??= 'closed';
-      this.scheduler.abandon(slot);
-    }
-  }
-
-  #closed(): void {
-    if (this.scheduler.open === 0) this.#emptied?.();
+    for (const slot of this.scheduler.slots) this.scheduler.abandon(slot);
   }
 }

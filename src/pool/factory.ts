@@ -8,16 +8,21 @@ export class Factory<T> {
   readonly #rules: Rules;
   /** The newest functions: a definition made again replaces them. */
   readonly #functions: () => PoolFunctions<T>;
+  readonly #report: (error: unknown) => void;
   readonly #creating = new Set<AbortController>();
+  #aborted: Error | undefined;
 
-  constructor(pool: string, rules: Rules, functions: () => PoolFunctions<T>) {
+  /** @param report Told what can be thrown to nobody. */
+  constructor(pool: string, rules: Rules, functions: () => PoolFunctions<T>, report: (error: unknown) => void) {
     this.#pool = pool;
     this.#rules = rules;
     this.#functions = functions;
+    this.#report = report;
   }
 
   /** @throws what `create` threw, or why it was given up; a resource that arrives after that is destroyed. */
   async create(): Promise<T> {
+    if (this.#aborted) throw this.#aborted;
     const ms = this.#rules.createTimeoutMs;
     const controller = new AbortController();
     const { signal } = controller;
@@ -28,7 +33,7 @@ export class Factory<T> {
     try {
       return await Promise.race([creating, givenUp]);
     } catch (error) {
-      if (signal.aborted) creating.then((resource) => this.destroy(resource)).catch(() => {});
+      if (signal.aborted) this.#destroyLate(creating);
       throw error;
     } finally {
       cancel(timer);
@@ -36,8 +41,9 @@ export class Factory<T> {
     }
   }
 
-  /** Gives up what is being created. */
+  /** Gives up what is being created, and creates no more. */
   abort(reason: Error): void {
+    this.#aborted = reason;
     for (const controller of this.#creating) controller.abort(reason);
   }
 
@@ -55,7 +61,13 @@ export class Factory<T> {
     const ms = this.#rules.destroyTimeoutMs;
     const functions = this.#functions();
     const destroying = (async () => (functions.destroy ? functions.destroy(resource) : dispose(resource)))();
-    if ((await within(destroying.then(() => {}), ms)) === 'late') throw new FactoryTimeoutError(this.#pool, 'destroy', ms);
+    if (
+      (await within(
+        destroying.then(() => {}),
+        ms,
+      )) === 'late'
+    )
+      throw new FactoryTimeoutError(this.#pool, 'destroy', ms);
   }
 
   get canValidate(): boolean {
@@ -76,6 +88,14 @@ export class Factory<T> {
 
   watch(resource: T, report: (cause?: unknown) => void): void {
     this.#functions().onDead?.(resource, report);
+  }
+
+  #destroyLate(creating: Promise<T>): void {
+    creating.then(
+      (resource) => this.destroy(resource).catch(this.#report),
+      // It ended without a resource, as it was asked to.
+      () => {},
+    );
   }
 }
 

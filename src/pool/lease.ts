@@ -27,6 +27,11 @@ export interface Lender<T> {
  */
 export type LeaseKind = 'user' | 'library' | 'blocking';
 
+/** What is known of a lease from inside it. */
+interface Nested {
+  readonly outer: Lease<unknown> | undefined;
+}
+
 /** The right to use one resource until `release()`, `destroy()` or the end of a `using` block. It ends once. */
 export class Lease<T> implements Belonging, Disposable {
   prev: Belonging | undefined = undefined;
@@ -36,11 +41,10 @@ export class Lease<T> implements Belonging, Disposable {
   readonly exclusive: boolean;
   readonly scope: Scope;
   readonly kind: LeaseKind;
-  /** The lease in whose `use(fn)` this one was acquired. */
-  readonly outer: Lease<unknown> | undefined;
   readonly #lender: Lender<T>;
   #slot: Slot<T> | undefined = undefined;
   #shown: T | undefined = undefined;
+  #outer: Lease<unknown> | undefined;
   /** How many acquires wait in the code that holds it. */
   #stuck = 0;
   /** While it waits to begin. */
@@ -54,7 +58,7 @@ export class Lease<T> implements Belonging, Disposable {
     this.scope = scope;
     this.exclusive = exclusive;
     this.kind = kind;
-    this.outer = outer;
+    this.#outer = outer;
   }
 
   /** The leased resource. @throws LeaseEndedError after the end of the lease. */
@@ -96,25 +100,43 @@ export class Lease<T> implements Belonging, Disposable {
     this.since = now();
   }
 
+  /** The innermost lease in whose `use(fn)` this one was acquired and that goes on. */
+  get outer(): Lease<unknown> | undefined {
+    while (this.#outer?.ended) this.#outer = this.#outer.outer;
+    return this.#outer;
+  }
+
   /** Whether the acquiring code holds another lease of that pool. */
   isNestedIn(lender: object): boolean {
-    for (let { outer } = this as { outer: Lease<unknown> | undefined }; outer; outer = outer.outer) if (outer.isOf(lender)) return true;
+    for (let { outer } = this as Nested; outer; outer = outer.outer) if (outer.isOf(lender)) return true;
     return false;
   }
 
-  /** Whether it is of that pool and goes on. */
+  /** Whether it is of that pool. */
   isOf(lender: object): boolean {
-    return (lender as unknown) === this.#lender && !this.ended;
+    return (lender as unknown) === this.#lender;
+  }
+
+  /** The shared connection of the same pool that the acquiring code has already. */
+  sharedAround(): Slot<T> | undefined {
+    for (let { outer } = this as Nested; outer; outer = outer.outer) {
+      if (!outer.exclusive && outer.isOf(this.#lender)) return outer.slot as Slot<T>;
+    }
+    return undefined;
+  }
+
+  get slot(): Slot<T> | undefined {
+    return this.#slot;
   }
 
   /** Begins or ends to wait: what the acquiring code holds of the same pool will not be given back meanwhile. */
   block(step: 1 | -1): void {
-    for (let { outer } = this as { outer: Lease<unknown> | undefined }; outer; outer = outer.outer) outer.stick(this.#lender, step);
+    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.stick(this.#lender, step);
   }
 
   /** An acquire of that pool begins or ends to wait in the code that holds this lease. */
   stick(lender: object, step: 1 | -1): void {
-    if ((lender as unknown) !== this.#lender) return;
+    if (!this.isOf(lender)) return;
     const before = this.#stuck > 0;
     this.#stuck += step;
     const after = this.#stuck > 0;
@@ -159,6 +181,8 @@ export class Lease<T> implements Belonging, Disposable {
     if (this.#stuck > 0) slot.stuck--;
     this.#slot = undefined;
     this.#shown = undefined;
+    // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were.
+    this.#outer = this.outer;
     this.scope.disown(this);
     return slot;
   }

@@ -1,5 +1,5 @@
-import { callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
 import { InvalidOptionError } from '../errors.ts';
+import { callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
 import type { Lease } from './lease.ts';
 
 /** How resources of a pool are made, judged and ended. All of it runs in the root scope that owns the pool. */

@@ -52,8 +52,22 @@ export function statsOf<T>({ scheduler, supply, rules, counts }: Engine<T>): Poo
 /** What a pool is that nobody has used yet in this root scope. */
 export function emptyStats(max: number): PoolStats {
   return {
-    max, open: 0, creating: 0, idle: 0, inUse: 0, exclusive: 0, sharers: 0, pending: 0,
-    acquired: 0, waited: 0, timeouts: 0, aborted: 0, leaked: 0, created: 0, createFailed: 0, closed: 0,
+    max,
+    open: 0,
+    creating: 0,
+    idle: 0,
+    inUse: 0,
+    exclusive: 0,
+    sharers: 0,
+    pending: 0,
+    acquired: 0,
+    waited: 0,
+    timeouts: 0,
+    aborted: 0,
+    leaked: 0,
+    created: 0,
+    createFailed: 0,
+    closed: 0,
     closedBy: { idle: 0, lifetime: 0, dead: 0, invalid: 0, destroyed: 0, leaked: 0, closed: 0 },
   };
 }
@@ -64,7 +78,16 @@ export function acquireFacts<T>(engine: Engine<T>, lease: Lease<T>): AcquireFact
   const { name: pool, root } = engine;
   const waitedMs = lease.waiter ? now() - lease.since : 0;
   return {
-    pool, scope: root.name, phase: phaseOf(engine), exclusive: lease.exclusive, waitedMs, max, inUse, idle, pending, holders: holdersOf(engine),
+    pool,
+    scope: root.name,
+    phase: phaseOf(engine),
+    exclusive: lease.exclusive,
+    waitedMs,
+    max,
+    inUse,
+    idle,
+    pending,
+    holders: holdersOf(engine),
   };
 }
 
@@ -76,6 +99,8 @@ function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {
 
 function holdersOf<T>({ scheduler }: Engine<T>): HolderFacts[] {
   const holders: HolderFacts[] = [];
-  for (const { holder } of scheduler.slots) if (holder && holders.length < NAMED_HOLDERS) holders.push(holder.facts());
+  for (const { holder, sharers } of scheduler.slots) {
+    for (const lease of holder ? [holder] : sharers) if (holders.length < NAMED_HOLDERS) holders.push(lease.facts());
+  }
   return holders;
 }

@@ -32,7 +32,10 @@ export class Sampler {
 export function siteOf(sample: Error | undefined): string | undefined {
   const lines = sample?.stack?.split('\n').slice(1) ?? [];
   const line = lines.find((candidate) => !isOurs(candidate));
-  return line?.trim().replace(/^at (?:.*\()?/, '').replace(/\)$/, '');
+  return line
+    ?.trim()
+    .replace(/^at (?:async )?(?:.*\()?/, '')
+    .replace(/\)$/, '');
 }
 
 // This file lies in <library>/pool/.

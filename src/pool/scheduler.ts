@@ -1,23 +1,21 @@
-import { List } from '../list.ts';
+import type { List } from '../list.ts';
+import { quietestShared, Reservations } from './reservations.ts';
 import { Slot } from './slot.ts';
+import { type Judge, Stock } from './stock.ts';
 import { type Waiter, Waiters } from './waiter.ts';
 
-/** What the scheduler decides and others do. None of these may call back before it returns. */
-export interface Executor<T> {
+/** What the scheduler decides and others do. None of these may acquire or release before it returns. */
+export interface Executor<T> extends Judge<T> {
   /** Fill the slot: then `arrived` or `failed`. */
   create(slot: Slot<T>): void;
   /** See whether the resource still lives: then `arrived` or `retire`. */
   check(slot: Slot<T>): void;
   /** Close the resource: then `closed`. */
   close(slot: Slot<T>): void;
-  /** The slot has come free. */
+  /** The slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void;
   /** The waiter has its slot. */
   grant(waiter: Waiter<T>, slot: Slot<T>): void;
-  /** Whether a free resource must be checked before it is lent. */
-  isStale(slot: Slot<T>): boolean;
-  /** Whether the resource can be lent; must not wait. */
-  isUsable(slot: Slot<T>): boolean;
 }
 
 /**
@@ -34,27 +32,37 @@ export class Scheduler<T> {
   readonly #executor: Executor<T>;
   /** Slots that hold a resource: everything between created and closed. */
   readonly slots = new Set<Slot<T>>();
-  /** Newest last. */
-  readonly free = new List<Slot<T>>();
-  /** Shared slots that take more holders. */
-  readonly #sharing = new List<Slot<T>>();
+  readonly #stock: Stock<T>;
   readonly waiters = new Waiters<T>();
+  readonly #reservations = new Reservations<T>();
   /** Slots that count against `max`. */
   open = 0;
   /** Slots being created or checked: they come free without anybody's release. */
   arriving = 0;
   /** How many creations may begin: one at a time while creation fails, none between two steps of the backoff. */
   permits = Number.POSITIVE_INFINITY;
+  #isSettling = false;
 
   constructor(max: number, maxSharers: number, executor: Executor<T>) {
     this.max = max;
     this.maxSharers = maxSharers;
     this.#executor = executor;
+    this.#stock = new Stock(maxSharers, executor, (slot) => this.#end(slot));
+  }
+
+  /** Slots that nobody holds, newest last. */
+  get free(): List<Slot<T>> {
+    return this.#stock.free;
   }
 
   /** A slot for a new holder, `undefined` when it has to wait. */
   take(exclusive: boolean): Slot<T> | undefined {
-    return exclusive ? this.#takeExclusive() : this.#takeShared();
+    return this.#stock.take(exclusive);
+  }
+
+  /** Whether somebody who shares the slot may share it once more. */
+  shareAgain(slot: Slot<T>): boolean {
+    return this.#stock.shareAgain(slot);
   }
 
   /** Lets somebody wait for whom `take` had nothing. */
@@ -66,7 +74,7 @@ export class Scheduler<T> {
   /** A waiter goes away without a slot. */
   leave(waiter: Waiter<T>): void {
     if (!this.waiters.leave(waiter)) return;
-    this.#unreserve(waiter);
+    this.#giveUpReservation(waiter);
     this.settle();
   }
 
@@ -75,23 +83,18 @@ export class Scheduler<T> {
     slot.holders--;
     if (slot.state === 'closing' || slot.state === 'closed') return;
     if (slot.holders > 0) {
-      if (slot.state === 'shared' && !slot.list) this.#sharing.push(slot);
-      if (this.waiters.shared.size > 0) this.settle();
-      return;
+      if (slot.state === 'shared') this.#stock.putShared(slot);
+      return this.settle();
     }
-    this.#sharing.remove(slot);
-    if (slot.state === 'retiring') return this.#close(slot);
-    this.#becomeFree(slot);
+    this.#stock.withdraw(slot);
+    if (slot.state === 'retiring') this.#close(slot);
+    else this.#comeFree(slot);
   }
 
-  /** Takes no more holders; closes now, or when the last has left. */
+  /** Takes no more holders; closes now, or when the last has left. A slot that is still being created is not ours yet. */
   retire(slot: Slot<T>): void {
-    if (slot.state === 'retiring' || slot.state === 'closing' || slot.state === 'closed') return;
-    slot.list?.remove(slot);
-    if (slot.state === 'checking') this.arriving--;
-    if (slot.reservedFor) this.#unreserve(slot.reservedFor);
-    if (slot.holders === 0) this.#close(slot);
-    else slot.move('retiring');
+    if (!this.slots.has(slot)) return;
+    this.#end(slot);
     this.settle();
   }
 
@@ -105,7 +108,7 @@ export class Scheduler<T> {
   arrived(slot: Slot<T>): void {
     this.arriving--;
     this.slots.add(slot);
-    this.#becomeFree(slot);
+    this.#comeFree(slot);
   }
 
   /** A slot could not be created. */
@@ -125,81 +128,41 @@ export class Scheduler<T> {
     while (this.open < Math.min(count, this.max) && this.permits > 0) this.#create();
   }
 
-  /** Whether nobody can ever be served again: every slot is held by code that waits for this pool. */
-  isDeadlocked(): boolean {
-    if (this.waiters.size === 0 || this.open < this.max || this.slots.size < this.open || this.arriving > 0) return false;
-    for (const slot of this.slots) if (slot.state === 'closing' || slot.holders === 0 || slot.stuck < slot.holders) return false;
-    return true;
-  }
-
   /** Serves whoever can be served, reserves and grows for the others. To be called when `permits` has changed. */
   settle(): void {
+    // A resource that reports its death while it is asked for would come back here, in the middle of a decision.
+    if (this.waiters.size === 0 || this.#isSettling) return;
+    this.#isSettling = true;
     this.#serve();
-    if (this.waiters.size === 0) return;
     this.#grow();
-    if (this.waiters.exclusive.size > 0) this.#reserve();
+    this.#reserve();
+    this.#isSettling = false;
   }
 
-  #takeExclusive(): Slot<T> | undefined {
-    const slot = this.#lendable(this.free);
-    if (!slot) return undefined;
-    this.free.remove(slot);
-    slot.move('exclusive');
-    slot.holders = 1;
-    return slot;
-  }
-
-  #takeShared(): Slot<T> | undefined {
-    const shared = this.#lendable(this.#sharing);
-    if (shared) {
-      shared.holders++;
-      if (shared.holders >= this.maxSharers) this.#sharing.remove(shared);
-      return shared;
-    }
-    const slot = this.#lendable(this.free);
-    if (!slot) return undefined;
-    this.free.remove(slot);
-    slot.move('shared');
-    slot.holders = 1;
-    if (this.maxSharers > 1) this.#sharing.push(slot);
-    return slot;
-  }
-
-  /** The newest slot of a list, without those that are dead; nothing when it must be checked first, as then must all older ones. */
-  #lendable(list: List<Slot<T>>): Slot<T> | undefined {
-    for (let slot = list.last; slot; slot = list.last) {
-      if (this.#executor.isUsable(slot)) return list === this.free && this.#executor.isStale(slot) ? undefined : slot;
-      slot.reason = 'dead';
-      list.remove(slot);
-      if (slot.holders === 0) this.#close(slot);
-      else slot.move('retiring');
-    }
-    return undefined;
-  }
-
-  #becomeFree(slot: Slot<T>): void {
-    const { reservedFor } = slot;
-    if (reservedFor) this.#unreserve(reservedFor);
+  #comeFree(slot: Slot<T>): void {
+    this.#reservations.giveUp(slot.reservedFor);
     slot.move('free');
-    this.#executor.idle(slot);
-    this.free.push(slot);
-    if (this.waiters.size > 0) this.settle();
+    // Until somebody has been asked, it is handed on and not idle: it is not stale, whatever the rules.
+    slot.idleSince = Number.POSITIVE_INFINITY;
+    this.#stock.putFree(slot);
+    this.settle();
+    if (slot.state === 'free') this.#executor.idle(slot);
   }
 
   #serve(): void {
     for (;;) {
-      const waiter = this.waiters.next(this.#sharing.size > 0);
+      const waiter = this.waiters.next(this.#stock.isShared);
       const slot = waiter && this.take(waiter.exclusive);
       if (!slot) return;
       this.waiters.leave(waiter);
-      this.#unreserve(waiter);
+      this.#giveUpReservation(waiter);
       this.#executor.grant(waiter, slot);
     }
   }
 
   /** How many slots the waiters want that are not on their way. */
   #wanted(): number {
-    return this.waiters.wanted(this.maxSharers) - this.arriving;
+    return this.waiters.wanted(this.maxSharers) - this.#reservations.size - this.arriving;
   }
 
   #grow(): void {
@@ -213,7 +176,7 @@ export class Scheduler<T> {
   }
 
   #check(slot: Slot<T>): void {
-    this.free.remove(slot);
+    this.#stock.withdraw(slot);
     slot.move('checking');
     this.arriving++;
     this.#executor.check(slot);
@@ -231,39 +194,26 @@ export class Scheduler<T> {
     for (const waiter of this.waiters.exclusive) {
       if (this.#wanted() <= 0) return;
       if (waiter.reserved) continue;
-      const slot = this.#quietestShared();
+      const slot = quietestShared(this.slots);
       if (!slot) return;
-      this.#sharing.remove(slot);
-      slot.move('reserved');
-      slot.reservedFor = waiter;
-      waiter.reserved = slot;
-      this.waiters.reserved++;
+      this.#stock.withdraw(slot);
+      this.#reservations.make(waiter, slot);
     }
   }
 
-  /** The shared slot with the fewest holders; the last one only when no exclusive holder will give a slot back. */
-  #quietestShared(): Slot<T> | undefined {
-    let quietest: Slot<T> | undefined;
-    let shared = 0;
-    let returning = 0;
-    for (const slot of this.slots) {
-      if (slot.state === 'exclusive' && slot.stuck === 0) returning++;
-      if (slot.state !== 'shared') continue;
-      shared++;
-      if (!quietest || slot.holders < quietest.holders) quietest = slot;
-    }
-    return shared > 1 || returning === 0 ? quietest : undefined;
+  #giveUpReservation(waiter: Waiter<T>): void {
+    const slot = this.#reservations.giveUp(waiter);
+    if (slot) this.#stock.putShared(slot);
   }
 
-  #unreserve(waiter: Waiter<T>): void {
-    const slot = waiter.reserved;
-    if (!slot) return;
-    waiter.reserved = undefined;
-    slot.reservedFor = undefined;
-    this.waiters.reserved--;
-    if (slot.state !== 'reserved' || slot.holders === 0) return;
-    slot.move('shared');
-    if (slot.holders < this.maxSharers) this.#sharing.push(slot);
+  /** The slot takes no more holders. */
+  #end(slot: Slot<T>): void {
+    if (slot.state === 'retiring' || slot.state === 'closing') return;
+    this.#reservations.giveUp(slot.reservedFor);
+    this.#stock.withdraw(slot);
+    if (slot.state === 'checking') this.arriving--;
+    if (slot.holders === 0) this.#close(slot);
+    else slot.move('retiring');
   }
 
   #close(slot: Slot<T>): void {

@@ -45,13 +45,20 @@ export class Slot<T> implements Linked<Slot<T>> {
   stuck = 0;
   /** The exclusive holder. */
   holder: Lease<T> | undefined = undefined;
+  /** Holders of shared leases that can be named; commands of the library are too many and too short. */
+  readonly sharers = new Set<Lease<T>>();
   /** The exclusive waiter that it drains for. */
   reservedFor: Waiter<T> | undefined = undefined;
   createdAt = 0;
-  /** When it last came free, or was last found alive. */
-  idleSince = 0;
+  /** When it last came free, or was last found alive; `Infinity` while it is not idle. */
+  idleSince = Number.POSITIVE_INFINITY;
   /** Why it closes. */
   reason: CloseReason | undefined = undefined;
+
+  /** Whether it closes for another reason than that the resource is broken. */
+  get isSound(): boolean {
+    return this.reason === 'lifetime' || this.reason === 'leaked';
+  }
 
   /** @throws IllegalMoveError when the table has no such move. */
   move(to: SlotState): void {

@@ -1,6 +1,7 @@
 import { after, afterIdly, cancel, now, type Timer } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import type { Scope } from '../scope/index.ts';
+import { Alarm } from './alarm.ts';
 import { backoffMs } from './backoff.ts';
 import type { Factory } from './factory.ts';
 import { Ledger } from './ledger.ts';
@@ -39,8 +40,9 @@ export class Supply<T> {
   lastError: unknown = undefined;
   #failures = 0;
   #retry: Timer | undefined;
-  #upkeep: Timer | undefined;
+  readonly #upkeep = new Alarm(() => this.#tend(), afterIdly);
   #stopped = false;
+  #emptied: (() => void) | undefined;
 
   constructor(parts: { pool: string; rules: Rules; factory: Factory<T>; root: Scope; scheduler: Scheduler<T> }) {
     this.#pool = parts.pool;
@@ -55,33 +57,37 @@ export class Supply<T> {
     this.#detached(async () => {
       // The ledger sees no failing factory: the slot is in the book before, and struck out after.
       await this.#ledger.enter(slot);
-      const made = await this.#factory.create().then((resource) => ({ resource }), (error: unknown) => ({ error }));
-      if ('resource' in made) return this.#created(slot, made.resource);
-      await this.#ledger.strikeOut(slot);
-      this.#failed(slot, made.error);
+      try {
+        await this.#fill(slot);
+      } catch (error) {
+        await this.#ledger.strikeOut(slot);
+        return this.#failed(slot, error);
+      }
+      this.#created(slot);
     });
   }
 
   check(slot: Slot<T>): void {
     this.#detached(async () => {
-      const alive = await this.#factory.validate(slot.resource as T).then(() => true, () => false);
-      if (!alive) this.retire(slot, 'invalid');
+      const validated = this.#factory.validate(slot.resource as T);
+      const isAlive = await validated.then(
+        () => true,
+        () => false,
+      );
+      if (!isAlive) this.retire(slot, 'invalid');
       else if (slot.state === 'checking') this.#scheduler.arrived(slot);
     });
   }
 
-  /** @param then Called when the place of the slot is free again. */
-  close(slot: Slot<T>, then: () => void): void {
+  close(slot: Slot<T>): void {
     this.#detached(async () => {
       // Close first, then free the slot: until the socket is gone it counts.
-      await this.#factory.destroy(slot.resource as T).catch((error: unknown) => this.#report(error));
+      await this.#destroy(slot);
       await this.#ledger.strikeOut(slot);
-      slot.resource = undefined;
       this.counts.closed++;
       this.counts.closedBy[slot.reason ?? 'closed']++;
       this.#scheduler.closed(slot);
-      this.#keepMinimum();
-      then();
+      this.#onGone();
     });
   }
 
@@ -90,14 +96,18 @@ export class Supply<T> {
     this.#scheduler.retire(slot);
   }
 
-  /** A slot has come free: it will have to be looked after. */
+  /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
     slot.idleSince = now();
-    if (this.#upkeep === undefined) this.#plan(Math.min(this.#rules.idleTimeoutMs, this.#rules.maxLifetimeMs));
+    if (!this.#stopped) this.#upkeep.set(slot.idleSince + this.#rules.idleTimeoutMs);
   }
 
   isStale(slot: Slot<T>): boolean {
     return this.#factory.canValidate && now() - slot.idleSince >= this.#rules.validateAfterIdleMs;
+  }
+
+  isUsable(slot: Slot<T>): boolean {
+    return this.#factory.isUsable(slot.resource as T);
   }
 
   /** Nothing is created and nobody looked after any more; what is open is closed by whoever stops. */
@@ -106,22 +116,53 @@ export class Supply<T> {
     this.#factory.abort(reason);
     this.#scheduler.permits = 0;
     cancel(this.#retry);
-    cancel(this.#upkeep);
+    this.#upkeep.clear();
   }
 
-  #created(slot: Slot<T>, resource: T): void {
+  /** Resolves when nothing is open. Once stopped, that is for good. */
+  empty(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#scheduler.open === 0) resolve();
+      else this.#emptied = resolve;
+    });
+  }
+
+  async #fill(slot: Slot<T>): Promise<void> {
+    const resource = await this.#factory.create();
     slot.resource = resource;
+    this.#watch(slot, resource);
+    // One that is dead when it arrives is a failure of creation, or it would be replaced without end and without backoff.
+    if (!this.#stopped && slot.reason === undefined && this.isUsable(slot)) return;
+    await this.#destroy(slot);
+    throw new Error(`pool "${this.#pool}": create gave a resource that cannot be used: it is dead, or came too late`);
+  }
+
+  #watch(slot: Slot<T>, resource: T): void {
+    try {
+      this.#factory.watch(resource, () => {
+        if (slot.resource === resource) this.retire(slot, 'dead');
+      });
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #destroy(slot: Slot<T>): Promise<void> {
+    await this.#factory.destroy(slot.resource as T).catch((error: unknown) => this.#report(error));
+    slot.resource = undefined;
+  }
+
+  #created(slot: Slot<T>): void {
     slot.createdAt = now();
     this.counts.created++;
     this.#failures = 0;
     this.lastError = undefined;
-    if (!this.#stopped) this.#scheduler.permits = Number.POSITIVE_INFINITY;
+    cancel(this.#retry);
+    this.#retry = undefined;
+    this.#scheduler.permits = Number.POSITIVE_INFINITY;
+    this.#upkeep.set(slot.createdAt + this.#rules.maxLifetimeMs);
     this.#scheduler.arrived(slot);
-    this.#factory.watch(resource, () => {
-      if (slot.resource === resource) this.retire(slot, 'dead');
-    });
-    if (this.#stopped) this.retire(slot, 'closed');
-    else this.#keepMinimum();
+    this.#keepMinimum();
   }
 
   #failed(slot: Slot<T>, error: unknown): void {
@@ -129,34 +170,36 @@ export class Supply<T> {
     this.lastError = error;
     if (!this.#stopped) this.#backOff();
     this.#scheduler.failed(slot);
+    this.#onGone();
   }
 
-  /** Until the next step nothing is created; then one attempt. */
+  /** Until the next step nothing is created; then one attempt. Creations that fail together are one step. */
   #backOff(): void {
-    this.#failures++;
     this.#scheduler.permits = 0;
-    cancel(this.#retry);
+    if (this.#retry) return;
+    this.#failures++;
     this.#retry = after(backoffMs(this.#failures, Math.random()), () => {
+      this.#retry = undefined;
       this.#scheduler.permits = 1;
       this.#scheduler.settle();
       this.#keepMinimum();
     });
   }
 
+  #onGone(): void {
+    this.#keepMinimum();
+    if (this.#scheduler.open === 0) this.#emptied?.();
+  }
+
   #keepMinimum(): void {
     if (!this.#stopped) this.#scheduler.growTo(this.#rules.min);
   }
 
-  #plan(ms: number): void {
-    if (this.#stopped || ms === Number.POSITIVE_INFINITY) return;
-    this.#upkeep = atRoot(() => afterIdly(ms, () => this.#tend()));
-  }
-
   #tend(): void {
-    this.#upkeep = undefined;
-    const { close, nextMs } = onTick(this.#scheduler.free, this.#scheduler.open, this.#rules, now());
-    for (const { slot, reason } of close) this.retire(slot, reason);
-    this.#plan(nextMs);
+    const living = [...this.#scheduler.slots].filter(({ state }) => state !== 'retiring' && state !== 'closing');
+    const { retire, nextAt } = onTick(living, this.#rules, now());
+    for (const { slot, reason } of retire) this.retire(slot, reason);
+    this.#upkeep.set(nextAt);
   }
 
   #report(error: unknown): void {

@@ -2,6 +2,7 @@ import type { CloseReason } from './slot.ts';
 
 /** What upkeep looks at in a slot. */
 export interface Aged {
+  readonly state: string;
   /** When it was created, in milliseconds of the clock. */
   readonly createdAt: number;
   readonly idleSince: number;
@@ -16,25 +17,28 @@ export interface AgeRules {
 
 /** What is due, and when to look again (`Infinity`: when something changes). */
 export interface Due<S> {
-  readonly close: readonly { readonly slot: S; readonly reason: CloseReason }[];
-  readonly nextMs: number;
+  readonly retire: readonly { readonly slot: S; readonly reason: CloseReason }[];
+  readonly nextAt: number;
 }
 
 /**
- * Which free slots are too old or too long idle. Pure: it is told the time and owns no timer.
+ * Which slots are too old, held or not, and which are too long idle. Pure: it is told the time and owns no timer.
  *
- * @param free Free slots, longest idle first.
- * @param open How many slots are open in all; idleness never takes them below `min`, age does, and they are made anew.
+ * @param living Slots that are not being closed. Idleness never takes them below `min`; age does, and they are made anew.
  */
-export function onTick<S extends Aged>(free: Iterable<S>, open: number, rules: AgeRules, now: number): Due<S> {
-  const close: { slot: S; reason: CloseReason }[] = [];
-  let nextMs = Number.POSITIVE_INFINITY;
-  for (const slot of free) {
-    const oldIn = slot.createdAt + rules.maxLifetimeMs - now;
-    const idleIn = open - close.length > rules.min ? slot.idleSince + rules.idleTimeoutMs - now : Number.POSITIVE_INFINITY;
-    if (oldIn <= 0) close.push({ slot, reason: 'lifetime' });
-    else if (idleIn <= 0) close.push({ slot, reason: 'idle' });
-    else nextMs = Math.min(nextMs, oldIn, idleIn);
-  }
-  return { close, nextMs };
+export function onTick<S extends Aged>(living: readonly S[], rules: AgeRules, now: number): Due<S> {
+  const oldAt = (slot: S) => slot.createdAt + rules.maxLifetimeMs;
+  const idleAt = (slot: S) => slot.idleSince + rules.idleTimeoutMs;
+  const old = living.filter((slot) => oldAt(slot) <= now);
+  const young = living.filter((slot) => oldAt(slot) > now);
+  const spare = Math.max(0, young.length - rules.min);
+  const longestIdle = young
+    .filter(({ state }) => state === 'free')
+    .sort((a, b) => a.idleSince - b.idleSince)
+    .slice(0, spare);
+  const idle = longestIdle.filter((slot) => idleAt(slot) <= now);
+  return {
+    retire: [...old.map((slot) => ({ slot, reason: 'lifetime' as const })), ...idle.map((slot) => ({ slot, reason: 'idle' as const }))],
+    nextAt: Math.min(...young.map(oldAt), ...longestIdle.slice(idle.length).map(idleAt)),
+  };
 }

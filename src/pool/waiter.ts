@@ -2,6 +2,16 @@ import { type Linked, List } from '../list.ts';
 import type { Lease } from './lease.ts';
 import type { Slot } from './slot.ts';
 
+/** What makes up a {@link Waiter}. */
+export interface Wait<T> {
+  readonly lease: Lease<T>;
+  readonly nested: boolean;
+  readonly turn: number;
+  readonly deadline: number;
+  readonly resolve: (lease: Lease<T>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** An acquire that waits. */
 export class Waiter<T> implements Linked<Waiter<T>> {
   prev: Waiter<T> | undefined = undefined;
@@ -21,7 +31,7 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   /** Takes the listener off the caller's AbortSignal. */
   unlisten: (() => void) | undefined = undefined;
 
-  constructor(wait: { lease: Lease<T>; nested: boolean; turn: number; deadline: number; resolve: (lease: Lease<T>) => void; reject: (error: unknown) => void }) {
+  constructor(wait: Wait<T>) {
     this.lease = wait.lease;
     this.exclusive = wait.lease.exclusive;
     this.nested = wait.nested;
@@ -29,6 +39,11 @@ export class Waiter<T> implements Linked<Waiter<T>> {
     this.deadline = wait.deadline;
     this.resolve = wait.resolve;
     this.reject = wait.reject;
+  }
+
+  /** Whether it still stands in line. */
+  get waits(): boolean {
+    return this.list !== undefined;
   }
 }
 
@@ -45,9 +60,6 @@ class Line<T> extends List<Waiter<T>> {
 export class Waiters<T> {
   readonly exclusive = new Line<T>();
   readonly shared = new Line<T>();
-  /** How many exclusive ones have a slot that drains for them. */
-  reserved = 0;
-
   get size(): number {
     return this.exclusive.size + this.shared.size;
   }
@@ -70,10 +82,10 @@ export class Waiters<T> {
     return isBefore(exclusive, shared) ? exclusive : shared;
   }
 
-  /** How many slots they ask for, those that drain for one of them apart. */
+  /** How many slots they ask for. */
   wanted(maxSharers: number): number {
     const forSharers = this.shared.size === 0 ? 0 : Math.max(1, Math.ceil(this.shared.size / maxSharers));
-    return forSharers + this.exclusive.size - this.reserved;
+    return forSharers + this.exclusive.size;
   }
 
   *[Symbol.iterator](): Generator<Waiter<T>, void, undefined> {

@@ -1,0 +1,99 @@
+import { List } from '../list.ts';
+import type { Slot } from './slot.ts';
+
+/** Who knows the resources. Must neither acquire nor release. */
+export interface Judge<T> {
+  /** Whether the resource can be lent. */
+  isUsable(slot: Slot<T>): boolean;
+  /** Whether it has been idle for so long that it must be checked before it is lent. */
+  isStale(slot: Slot<T>): boolean;
+}
+
+/** Slots that can be lent at once: the free ones, and shared ones that take more holders. Knows nobody who waits. */
+export class Stock<T> {
+  /** Newest last. */
+  readonly free = new List<Slot<T>>();
+  readonly #sharing = new List<Slot<T>>();
+  readonly #maxSharers: number;
+  readonly #judge: Judge<T>;
+  readonly #discard: (slot: Slot<T>) => void;
+
+  /** @param discard Called for slots that turn out to be unusable; must withdraw them. */
+  constructor(maxSharers: number, judge: Judge<T>, discard: (slot: Slot<T>) => void) {
+    this.#maxSharers = maxSharers;
+    this.#judge = judge;
+    this.#discard = discard;
+  }
+
+  /** Whether a shared slot takes more holders. */
+  get isShared(): boolean {
+    return this.#sharing.size > 0;
+  }
+
+  /** A slot with one more holder, `undefined` when there is none to be lent. */
+  take(exclusive: boolean): Slot<T> | undefined {
+    return exclusive ? this.#takeExclusive() : this.#takeShared();
+  }
+
+  /**
+   * Whether somebody who shares the slot may share it once more. Also while it drains: it cannot drain before the code
+   * that asks has ended, so to let that code wait would be a deadlock.
+   */
+  shareAgain(slot: Slot<T>): boolean {
+    const isOpen = slot.state === 'shared' || slot.state === 'reserved' || (slot.state === 'retiring' && slot.isSound);
+    if (!isOpen || slot.holders >= this.#maxSharers || !this.#judge.isUsable(slot)) return false;
+    this.#join(slot);
+    return true;
+  }
+
+  /** A slot has come free. */
+  putFree(slot: Slot<T>): void {
+    this.free.push(slot);
+  }
+
+  /** A shared slot may take more holders again. */
+  putShared(slot: Slot<T>): void {
+    if (!slot.list && slot.holders < this.#maxSharers) this.#sharing.push(slot);
+  }
+
+  /** The slot is no longer to be lent. */
+  withdraw(slot: Slot<T>): void {
+    slot.list?.remove(slot);
+  }
+
+  #takeExclusive(): Slot<T> | undefined {
+    const slot = this.#lendable(this.free);
+    if (!slot) return undefined;
+    this.withdraw(slot);
+    slot.move('exclusive');
+    slot.holders = 1;
+    return slot;
+  }
+
+  #takeShared(): Slot<T> | undefined {
+    const shared = this.#lendable(this.#sharing);
+    if (shared) return this.#join(shared);
+    const slot = this.#lendable(this.free);
+    if (!slot) return undefined;
+    this.withdraw(slot);
+    slot.move('shared');
+    this.putShared(slot);
+    return this.#join(slot);
+  }
+
+  #join(slot: Slot<T>): Slot<T> {
+    slot.holders++;
+    if (slot.holders >= this.#maxSharers) this.withdraw(slot);
+    return slot;
+  }
+
+  /** The newest slot of a list, without those that are dead; nothing when it must be checked first, as then must all older ones. */
+  #lendable(list: List<Slot<T>>): Slot<T> | undefined {
+    for (let slot = list.last; slot; slot = list.last) {
+      if (this.#judge.isUsable(slot)) return list === this.free && this.#judge.isStale(slot) ? undefined : slot;
+      slot.reason ??= 'dead';
+      this.#discard(slot);
+    }
+    return undefined;
+  }
+}

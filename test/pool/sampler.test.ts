@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { Sampler, siteOf } from '../../src/pool/sampler.ts';
+
+const taken = (sampler: Sampler, times: number, crowded: boolean) =>
+  Array.from({ length: times }, () => sampler.sample(crowded)).filter((sample) => sample !== undefined).length;
+
+describe('Sampler', () => {
+  it('samples the first leases of a pool, then one in 128', () => {
+    const sampler = new Sampler();
+    expect(taken(sampler, 100, false)).toBe(100);
+    expect(taken(sampler, 1_280, false)).toBe(10);
+  });
+
+  it('samples more while somebody waits', () => {
+    const sampler = new Sampler();
+    taken(sampler, 100, false);
+    expect(taken(sampler, 1_280, true)).toBe(80);
+  });
+
+  it('samples every lease after a leak was seen', () => {
+    const sampler = new Sampler();
+    taken(sampler, 100, false);
+    sampler.sampleAll();
+    expect(taken(sampler, 50, false)).toBe(50);
+  });
+});
+
+describe('siteOf', () => {
+  const stackOf = (...lines: string[]) => Object.assign(new Error('x'), { stack: ['Error: x', ...lines].join('\n') });
+
+  it('gives the line of code that called', () => {
+    expect(siteOf(new Error('here'))).toMatch(/test\/pool\/sampler\.test\.ts:\d+:\d+$/);
+  });
+
+  it('passes over lines of the library and of node', () => {
+    const library = new URL('../../src/pool/pool.ts', import.meta.url);
+    const stack = stackOf(
+      `    at Pool.use (${library.href}:10:5)`,
+      `    at Pool.use (${library.pathname}:10:5)`,
+      '    at process.processTicksAndRejections (node:internal/process/task_queues:105:5)',
+      '    at job (/app/jobs.ts:7:3)',
+    );
+    expect(siteOf(stack)).toBe('/app/jobs.ts:7:3');
+  });
+
+  it('understands lines without a function, of async functions and of constructors', () => {
+    expect(siteOf(stackOf('    at /app/jobs.ts:7:3'))).toBe('/app/jobs.ts:7:3');
+    expect(siteOf(stackOf('    at async job (/app/jobs.ts:7:3)'))).toBe('/app/jobs.ts:7:3');
+    expect(siteOf(stackOf('    at async file:///app/jobs.ts:7:3'))).toBe('file:///app/jobs.ts:7:3');
+    expect(siteOf(stackOf('    at new Job (file:///app/jobs.ts:7:3)'))).toBe('file:///app/jobs.ts:7:3');
+  });
+
+  it('has none without a sample, a stack or a line of the caller', () => {
+    expect(siteOf(undefined)).toBeUndefined();
+    expect(siteOf(stackOf())).toBeUndefined();
+    expect(siteOf(Object.assign(new Error('x'), { stack: undefined }))).toBeUndefined();
+  });
+});

@@ -1,0 +1,130 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isDeadlocked } from '../../src/pool/deadlock.ts';
+import { Script } from './scripted.ts';
+
+/** One step: what is done, and to which of those it can be done to. */
+const step = fc.record({
+  what: fc.constantFrom(
+    'exclusive',
+    'exclusive',
+    'shared',
+    'shared',
+    'shared',
+    'nested exclusive',
+    'nested shared',
+    'release',
+    'release',
+    'release',
+    'leave',
+    'arrive',
+    'arrive',
+    'fail',
+    'permit',
+    'alive',
+    'dead check',
+    'closed',
+    'closed',
+    'retire',
+    'go stale',
+    'die',
+    'warm',
+  ),
+  which: fc.nat(31),
+});
+
+type Step = { readonly what: string; readonly which: number };
+
+function play(script: Script, { what, which }: Step): void {
+  const pick = <E>(from: Iterable<E>): E | undefined => {
+    const all = [...from];
+    return all[which % Math.max(1, all.length)];
+  };
+  const holder = pick(script.holders);
+  const slot = pick(script.scheduler.slots);
+  if (what === 'exclusive' || what === 'shared') script.acquire(what);
+  else if (what === 'nested exclusive') script.acquire('exclusive', holder);
+  else if (what === 'nested shared') script.acquire('shared', holder);
+  else if (what === 'release') script.release(holder);
+  else if (what === 'arrive') script.arrive(pick(script.creating));
+  else if (what === 'fail') script.fail(pick(script.creating));
+  else if (what === 'permit') script.permit();
+  else if (what === 'alive') script.checked(true, pick(script.checking));
+  else if (what === 'dead check') script.checked(false, pick(script.checking));
+  else if (what === 'closed') script.closed(pick(script.closing));
+  else if (what === 'warm') script.scheduler.growTo(which % 4);
+  const waiter = pick(script.waiters);
+  if (what === 'leave' && waiter) script.leave(waiter);
+  if (!slot) return;
+  if (what === 'retire') script.scheduler.retire(slot);
+  if (what === 'go stale' && slot.state === 'free') script.stale.add(slot);
+  if (what === 'die') script.unusable.add(slot);
+}
+
+/** From now on everything succeeds and every holder who does not wait leaves: then everybody must be served. */
+function settle(script: Script): void {
+  for (let round = 0; round < 10_000; round++) {
+    const before = script.describe();
+    while (script.creating.length > 0) script.arrive();
+    while (script.checking.length > 0) script.checked(true);
+    while (script.closing.length > 0) script.closed();
+    script.permit();
+    script.verify();
+    const leaver = script.holders.find((holder) => !script.isStuck(holder));
+    if (leaver) script.release(leaver);
+    else if (isDeadlocked(script.scheduler)) breakDeadlock(script);
+    else if (script.waiters.length === 0 && script.holders.length === 0 && script.closing.length === 0) return;
+    else if (before === script.describe() && script.creating.length + script.checking.length + script.closing.length === 0) return;
+    script.verify();
+  }
+}
+
+function breakDeadlock(script: Script): void {
+  const newest = script.waiters.filter(({ nested }) => nested).at(-1);
+  expect(newest).toBeDefined();
+  if (newest) script.leave(newest);
+}
+
+describe('Scheduler', () => {
+  it('keeps its invariants after every step, and serves everybody in the end', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.constantFrom(1, 2, 8, Number.POSITIVE_INFINITY),
+        fc.array(step, { minLength: 5, maxLength: 120 }),
+        (max, maxSharers, steps) => {
+          const script = new Script(max, maxSharers);
+          for (const next of steps) {
+            play(script, next);
+            script.verify();
+          }
+          settle(script);
+          expect(script.waiters, script.describe()).toEqual([]);
+          expect(script.holders).toEqual([]);
+          for (const slot of [...script.scheduler.slots]) script.scheduler.retire(slot);
+          while (script.closing.length > 0) script.closed();
+          expect(script.scheduler.open).toBe(0);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('keeps a place for sharers: while another slot is exclusive and comes back, no sharer waits for one who does not', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 4 }), fc.array(fc.constantFrom('x', 's', 'r'), { maxLength: 60 }), (max, steps) => {
+        const script = new Script(max, Number.POSITIVE_INFINITY);
+        script.warm(max);
+        script.acquire('exclusive');
+        script.acquire('shared');
+        const [x, s] = [...script.holders];
+        for (const next of steps) {
+          if (next === 'x') script.acquire('exclusive');
+          if (next === 's') expect(script.acquire('shared'), script.describe()).toBeUndefined();
+          if (next === 'r') script.release(script.holders.find((holder) => holder !== x && holder !== s));
+          script.verify();
+        }
+      }),
+    );
+  });
+});

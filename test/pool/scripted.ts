@@ -1,0 +1,204 @@
+import type { Lease } from '../../src/pool/lease.ts';
+import { type Executor, Scheduler } from '../../src/pool/scheduler.ts';
+import type { Slot } from '../../src/pool/slot.ts';
+import { Waiter } from '../../src/pool/waiter.ts';
+
+/** Somebody who holds a slot. */
+export interface Holder {
+  readonly exclusive: boolean;
+  readonly slot: Slot<number>;
+}
+
+/** A scheduler whose resources come, go and fail when the test says so, and that checks its invariants after every step. */
+export class Script implements Executor<number> {
+  readonly scheduler: Scheduler<number>;
+  readonly creating: Slot<number>[] = [];
+  readonly checking: Slot<number>[] = [];
+  readonly closing: Slot<number>[] = [];
+  readonly holders: Holder[] = [];
+  readonly waiters: Waiter<number>[] = [];
+  readonly stale = new Set<Slot<number>>();
+  readonly unusable = new Set<Slot<number>>();
+  #turns = 0;
+
+  constructor(max: number, maxSharers = 1) {
+    this.scheduler = new Scheduler(max, maxSharers, this);
+  }
+
+  // As the executor.
+
+  create(slot: Slot<number>): void {
+    this.creating.push(slot);
+  }
+
+  check(slot: Slot<number>): void {
+    this.checking.push(slot);
+  }
+
+  close(slot: Slot<number>): void {
+    this.closing.push(slot);
+  }
+
+  idle(): void {}
+
+  grant(waiter: Waiter<number>, slot: Slot<number>): void {
+    this.waiters.splice(this.waiters.indexOf(waiter), 1);
+    if (waiter.nested) this.#stuck(waiter, -1);
+    this.holders.push({ exclusive: waiter.exclusive, slot });
+  }
+
+  isStale(slot: Slot<number>): boolean {
+    return this.stale.has(slot);
+  }
+
+  isUsable(slot: Slot<number>): boolean {
+    return !this.unusable.has(slot);
+  }
+
+  // What a test does.
+
+  /** @returns the waiter, where nothing could be had at once. */
+  acquire(kind: 'exclusive' | 'shared', inside?: Holder): Waiter<number> | undefined {
+    const exclusive = kind === 'exclusive';
+    const again = inside && !exclusive && !inside.exclusive && this.scheduler.shareAgain(inside.slot) ? inside.slot : undefined;
+    const slot = again ?? this.scheduler.take(exclusive);
+    if (slot) {
+      this.holders.push({ exclusive, slot });
+      return undefined;
+    }
+    const lease = { exclusive } as Lease<number>;
+    const nothing = () => {};
+    const waiter = new Waiter<number>({
+      lease,
+      nested: inside !== undefined,
+      turn: this.#turns++,
+      deadline: Number.POSITIVE_INFINITY,
+      resolve: nothing,
+      reject: nothing,
+    });
+    this.#inside.set(waiter, inside);
+    if (inside) this.#stuck(waiter, 1);
+    this.waiters.push(waiter);
+    this.scheduler.wait(waiter);
+    return waiter;
+  }
+
+  readonly #inside = new Map<Waiter<number>, Holder | undefined>();
+
+  /** As a lease does it: a holder counts once, however many acquires wait in its code. */
+  #stuck(waiter: Waiter<number>, step: 1 | -1): void {
+    const holder = this.#inside.get(waiter);
+    if (!holder || !this.holders.includes(holder)) return;
+    const others = this.waiters.filter((other) => other !== waiter && this.#inside.get(other) === holder);
+    if (others.length === 0) holder.slot.stuck += step;
+  }
+
+  isStuck(holder: Holder): boolean {
+    return this.waiters.some((waiter) => this.#inside.get(waiter) === holder);
+  }
+
+  releaseNewest(): void {
+    this.release(this.holders.at(-1));
+  }
+
+  release(holder: Holder | undefined): void {
+    if (!holder) return;
+    if (this.isStuck(holder)) holder.slot.stuck--;
+    this.holders.splice(this.holders.indexOf(holder), 1);
+    this.scheduler.release(holder.slot);
+  }
+
+  leave(waiter: Waiter<number>): void {
+    this.#stuck(waiter, -1);
+    this.waiters.splice(this.waiters.indexOf(waiter), 1);
+    this.scheduler.leave(waiter);
+  }
+
+  arrive(slot = this.creating[0]): void {
+    if (!slot) return;
+    this.creating.splice(this.creating.indexOf(slot), 1);
+    this.scheduler.permits = Number.POSITIVE_INFINITY;
+    this.scheduler.arrived(slot);
+  }
+
+  fail(slot = this.creating[0]): void {
+    if (!slot) return;
+    this.creating.splice(this.creating.indexOf(slot), 1);
+    this.scheduler.permits = 0;
+    this.scheduler.failed(slot);
+  }
+
+  /** The next step of the backoff. */
+  permit(): void {
+    if (this.scheduler.permits > 0) return;
+    this.scheduler.permits = 1;
+    this.scheduler.settle();
+  }
+
+  checked(isAlive: boolean, slot = this.checking[0]): void {
+    if (!slot) return;
+    this.checking.splice(this.checking.indexOf(slot), 1);
+    this.stale.delete(slot);
+    if (!isAlive) return this.scheduler.retire(slot);
+    if (slot.state === 'checking') this.scheduler.arrived(slot);
+  }
+
+  closed(slot = this.closing[0]): void {
+    if (!slot) return;
+    this.closing.splice(this.closing.indexOf(slot), 1);
+    this.scheduler.closed(slot);
+  }
+
+  /** Opens slots that nobody holds. */
+  warm(count: number): Slot<number>[] {
+    this.scheduler.growTo(count);
+    while (this.creating.length > 0) this.arrive();
+    return [...this.scheduler.slots];
+  }
+
+  get states(): string[] {
+    return [...this.scheduler.slots].map(({ state }) => state);
+  }
+
+  /** @throws Error that names the invariant that does not hold. */
+  verify(): void {
+    const { scheduler, holders } = this;
+    const claim = (holds: boolean, what: string) => {
+      if (!holds) throw new Error(`does not hold: ${what}; ${this.describe()}`);
+    };
+    claim(scheduler.open <= scheduler.max, 'never more than max open');
+    claim(scheduler.open === scheduler.slots.size + this.creating.length, 'whatever is created, held or closing is open');
+    claim(scheduler.waiters.size === this.waiters.length, 'who waits is who was not granted');
+    for (const slot of scheduler.slots) {
+      const mine = holders.filter((holder) => holder.slot === slot);
+      const exclusive = mine.filter((holder) => holder.exclusive).length;
+      claim(exclusive === 0 || mine.length === 1, 'nobody beside an exclusive holder');
+      claim(mine.length <= Math.max(scheduler.maxSharers, 1), 'never more than maxSharers');
+      claim(mine.length === slot.holders, 'holders are counted');
+      claim(slot.state !== 'free' || mine.length === 0, 'a free slot has no holder');
+      claim(slot.state !== 'closing' || mine.length === 0, 'no holder is cut off');
+    }
+    const free = [...scheduler.free].some((slot) => !this.stale.has(slot) && !this.unusable.has(slot));
+    claim(this.waiters.length === 0 || !free, 'nobody waits beside a free slot');
+    const shared = this.waiters.filter(({ exclusive }) => !exclusive);
+    const room = [...scheduler.slots].some(
+      (slot) => slot.state === 'shared' && slot.holders < scheduler.maxSharers && !this.unusable.has(slot),
+    );
+    claim(shared.length === 0 || !room, 'no sharer waits beside a shared slot with room');
+    const canGrow = scheduler.open < scheduler.max && scheduler.permits > 0;
+    const wanted = this.waiters.length - shared.length + (shared.length && Math.max(1, Math.ceil(shared.length / scheduler.maxSharers)));
+    const coming = scheduler.arriving + this.waiters.filter(({ reserved }) => reserved).length;
+    claim(wanted <= coming || !canGrow, 'nobody waits while the pool can grow');
+    const reserved = [...scheduler.slots].filter(({ state }) => state === 'reserved');
+    claim(
+      reserved.every((slot) => slot.reservedFor?.reserved === slot && this.waiters.includes(slot.reservedFor)),
+      'who drains, drains for a waiter',
+    );
+  }
+
+  describe(): string {
+    const slots = [...this.scheduler.slots].map(({ state, holders, stuck }) => `${state}(${holders},${stuck})`);
+    const waiters = this.waiters.map(({ exclusive, nested }) => `${nested ? 'nested ' : ''}${exclusive ? 'exclusive' : 'shared'}`);
+    return `slots ${slots}; creating ${this.creating.length}; waiting ${waiters}; permits ${this.scheduler.permits}`;
+  }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { SLOT_MOVES, Slot, type SlotState } from '../../src/pool/slot.ts';
+
+const states = Object.keys(SLOT_MOVES) as SlotState[];
+const pairs = states.flatMap((from) => states.map((to) => [from, to] as const));
+
+/** Written down a second time, so that a changed table is noticed. */
+const LEGAL = [
+  'creating>free',
+  'creating>closed',
+  'free>exclusive',
+  'free>shared',
+  'free>checking',
+  'free>closing',
+  'checking>free',
+  'checking>closing',
+  'exclusive>free',
+  'exclusive>retiring',
+  'shared>free',
+  'shared>reserved',
+  'shared>retiring',
+  'reserved>free',
+  'reserved>shared',
+  'reserved>retiring',
+  'retiring>closing',
+  'closing>closed',
+];
+
+describe('Slot.move', () => {
+  it.each(pairs)('%s → %s is allowed exactly when the table lists it', (from, to) => {
+    const slot = new Slot<string>();
+    slot.state = from;
+    const move = () => slot.move(to);
+    if (!LEGAL.includes(`${from}>${to}`)) {
+      expect(move).toThrow(expect.objectContaining({ code: 'ERR_ILLEGAL_MOVE' }));
+      expect(slot.state).toBe(from);
+      return;
+    }
+    move();
+    expect(slot.state).toBe(to);
+  });
+
+  it('has a way to closed from every state, and none out of it', () => {
+    for (const state of states) expect(reachable(state)).toContain('closed');
+    expect(SLOT_MOVES.closed).toEqual([]);
+  });
+
+  it('never leaves closing for anything but closed: a place is given free after its resource is gone', () => {
+    expect(SLOT_MOVES.closing).toEqual(['closed']);
+    expect(states.filter((state) => SLOT_MOVES[state].includes('closed'))).toEqual(['creating', 'closing']);
+  });
+});
+
+function reachable(from: SlotState): Set<SlotState> {
+  const seen = new Set<SlotState>([from]);
+  for (const state of seen) for (const next of SLOT_MOVES[state]) seen.add(next);
+  return seen;
+}
