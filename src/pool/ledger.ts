@@ -10,11 +10,11 @@ import type { Slot } from './slot.ts';
  */
 export class Ledger<T> {
   readonly #book: Pool<Slot<T>>;
-  /** The slot to be entered next: generic-pool asks for it within `acquire()`. */
-  #entering: Slot<T> | undefined;
+  /** The slots to be entered, oldest first: generic-pool may ask for one within `acquire()`, or some ticks after. */
+  readonly #entering: Slot<T>[] = [];
 
   constructor(max: number) {
-    const take = async () => this.#entering as Slot<T>;
+    const take = async () => this.#entering.shift() as Slot<T>;
     this.#book = atRoot(() => createPool({ create: take, destroy: async () => {} }, { max, min: 0, autostart: false }));
   }
 
@@ -23,7 +23,7 @@ export class Ledger<T> {
   }
 
   enter(slot: Slot<T>): Promise<Slot<T>> {
-    this.#entering = slot;
+    this.#entering.push(slot);
     return Promise.resolve(this.#book.acquire());
   }
 
