@@ -1,0 +1,356 @@
+import { currentScope, type Task } from 'scoped-pool';
+import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { useRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+import { Bull, Gate, type Job, outcomesOf, type Processor, settled, VERSIONS } from './bull.ts';
+
+type Told = [unknown, string][];
+
+/** What the process is warned of, until the end of the test. */
+function warnings(): Error[] {
+  const seen: Error[] = [];
+  const listen = (warning: Error) => void seen.push(warning);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  return seen;
+}
+
+const redis = useRedis();
+
+describe.each(VERSIONS)('a job on %s', (_, module) => {
+  const bull = new Bull(module, redis);
+  const { DelayedError, UnrecoverableError, WaitingChildrenError, RateLimitError } = module;
+
+  /** A wrapped worker, its queue, what became of its jobs, and what `onError` was told. */
+  async function start(processor: Processor, options: { limit?: number; concurrency?: number } = {}) {
+    const queue = await bull.queue();
+    const told: Told = [];
+    const worker = scopeWorker(await bull.worker(queue, processor, { concurrency: options.concurrency ?? 1 }), {
+      limits: { redis: options.limit ?? 10 },
+      onError: (error, where) => void told.push([error, where]),
+    });
+    return { queue, worker, outcomes: outcomesOf(worker), told };
+  }
+
+  describe('outcome', () => {
+    it('is what the processor returned', async () => {
+      const { queue, outcomes } = await start(async (job) => job.data.n * 2);
+      await queue.add('job', { n: 21 });
+      await settled(outcomes, 1);
+      expect(outcomes.completed.get('1')).toBe(42);
+    });
+
+    it('is the very error that the processor threw', async () => {
+      const boom = new TypeError('boom');
+      const { queue, outcomes, told } = await start(async () => {
+        throw boom;
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')?.[0]).toBe(boom);
+      expect(told).toEqual([]);
+    });
+
+    it('is the very error of a task that failed, though the processor returned', async () => {
+      const boom = new RangeError('in the task');
+      const { queue, outcomes, told } = await start(async () => {
+        currentScope().spawn(async () => {
+          throw boom;
+        });
+        return 'done';
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')?.[0]).toBe(boom);
+      expect(told).toEqual([]);
+    });
+
+    it('waits for the tasks of the job', async () => {
+      const gate = new Gate();
+      const { queue, outcomes } = await start(async (job) => {
+        currentScope().spawn(() => gate.opened);
+        await job.updateProgress(1);
+      });
+      const job = await queue.add('job', {});
+      await until(async () => (await queue.getJob(String(job.id)))?.progress === 1);
+      expect(await job.getState()).toBe('active');
+      gate.open();
+      await settled(outcomes, 1);
+    });
+
+    it('tells onError of the failures after the first', async () => {
+      const [first, second] = [new Error('first'), new Error('second')];
+      const { queue, outcomes, told } = await start(async () => {
+        const late = new Gate();
+        currentScope().spawn(
+          async () => {
+            await late.opened;
+            throw second;
+          },
+          { name: 'late' },
+        );
+        queueMicrotask(late.open);
+        throw first;
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toEqual([first]);
+      expect(told).toEqual([[second, 'job:1/late']]);
+    });
+  });
+
+  describe('that steers BullMQ by what it throws', () => {
+    it('is put off by DelayedError', async () => {
+      const { queue, outcomes, told } = await start(async (job, token) => {
+        if (job.attemptsStarted > 1) return 'later';
+        await job.moveToDelayed(Date.now() + 20, token);
+        throw new DelayedError();
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect([outcomes.completed.get('1'), outcomes.failed.size, told]).toEqual(['later', 0, []]);
+    });
+
+    it('is put off by DelayedError also when one of its tasks fails, of which onError is told', async () => {
+      const boom = new Error('in the task');
+      const { queue, worker, outcomes, told } = await start(async (job, token) => {
+        if (job.attemptsStarted > 1) return 'later';
+        const task: Task<void> = currentScope().spawn(async () => {
+          throw boom;
+        });
+        await task.catch(() => {});
+        await job.moveToDelayed(Date.now() + 20, token);
+        throw new DelayedError();
+      });
+      const errors: unknown[] = [];
+      worker.on('error', (error) => errors.push(error));
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect([outcomes.completed.get('1'), outcomes.failed.size, errors]).toEqual(['later', 0, []]);
+      expect(told).toEqual([[boom, 'job:1']]);
+    });
+
+    it('is not tried again after UnrecoverableError', async () => {
+      const { queue, outcomes } = await start(async () => {
+        throw new UnrecoverableError('never');
+      });
+      const job = await queue.add('job', {}, { attempts: 3 });
+      await settled(outcomes, 1);
+      expect(await job.getState()).toBe('failed');
+      expect(outcomes.failed.get('1')).toHaveLength(1);
+    });
+
+    it('waits for its children after WaitingChildrenError', async () => {
+      const { queue, outcomes } = await start(async (job, token) => {
+        if (job.name === 'child') return 'grown';
+        if (job.data.asked) return Object.values(await job.getChildrenValues());
+        await job.updateData({ asked: true });
+        await queue.add('child', {}, { parent: { id: String(job.id), queue: job.queueQualifiedName } });
+        if (await job.moveToWaitingChildren(String(token))) throw new WaitingChildrenError();
+        return 'no children';
+      });
+      await queue.add('parent', {});
+      await settled(outcomes, 2);
+      expect(outcomes.completed.get('1')).toEqual(['grown']);
+      expect(outcomes.failed.size).toBe(0);
+    });
+
+    it('goes back to wait after RateLimitError, and loses no attempt', async () => {
+      const { queue, worker, outcomes } = await start(async (job) => {
+        if (job.attemptsStarted > 1) return job.attemptsMade;
+        await worker.rateLimit(20);
+        throw new RateLimitError();
+      });
+      await queue.add('job', {}, { attempts: 1 });
+      await settled(outcomes, 1);
+      expect([outcomes.completed.size, outcomes.failed.size]).toEqual([1, 0]);
+    });
+  });
+
+  describe('that is cancelled', () => {
+    it('has a signal, however few parameters its processor takes', async () => {
+      const { queue, outcomes } = await start(async (...args: unknown[]) => args[2] instanceof AbortSignal);
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.completed.get('1')).toBe(true);
+    });
+
+    it('rejects an acquire that waits with an error whose cause is the reason, and leaves others alone', async () => {
+      const pool = bull.pool();
+      const [held, gate] = [new Gate(), new Gate()];
+      const { queue, worker, outcomes } = await start(
+        async (job) => {
+          if (job.name === 'waiter') return pool.use(() => 'got it');
+          return pool.use(async () => {
+            held.open();
+            await gate.opened;
+          });
+        },
+        { limit: 1, concurrency: 2 },
+      );
+      await queue.add('holder', {});
+      await held.opened;
+      const job = await queue.add('waiter', {});
+      await until(() => scopeOf(worker).run(() => pool.stats().pending === 1));
+      expect(worker.cancelJob(String(job.id), 'why')).toBe(true);
+      await until(() => outcomes.failed.has('2'));
+      const [error] = outcomes.failed.get('2') ?? [];
+      expect(error).toBeInstanceOf(Error);
+      expect(error).toMatchObject({ code: 'ERR_SCOPE_CANCELLED', cause: 'why' });
+      expect((await queue.getJob('2'))?.failedReason).toContain('was cancelled');
+      gate.open();
+      await until(() => outcomes.completed.has('1'));
+    });
+
+    it('still cannot be tried again when the processor throws UnrecoverableError', async () => {
+      const { queue, worker, outcomes, told } = await start(async (job, _token, signal) => {
+        worker.cancelJob(String(job.id), 'why');
+        throw new UnrecoverableError(`stopped: ${signal?.reason}`);
+      });
+      const job = await queue.add('job', {}, { attempts: 3 });
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toMatchObject([{ name: 'UnrecoverableError', message: 'stopped: why' }]);
+      expect(await job.getState()).toBe('failed');
+      expect(told).toEqual([]);
+    });
+
+    it('completes when the processor takes no notice of its signal', async () => {
+      const { queue, worker, outcomes, told } = await start(async (job) => {
+        worker.cancelJob(String(job.id), 'why');
+        return currentScope().signal.aborted;
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.completed.get('1')).toBe(true);
+      expect(told).toEqual([]);
+    });
+
+    it('cancels its tasks, whose end is no failure', async () => {
+      const { queue, worker, outcomes, told } = await start(async (job) => {
+        const task = currentScope().spawn(
+          ({ signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+        );
+        worker.cancelJob(String(job.id), 'why');
+        return task.catch((reason: unknown) => reason);
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.completed.get('1')).toBe('why');
+      expect(told).toEqual([]);
+    });
+  });
+
+  describe('that leaks', () => {
+    it('neither hangs the next job nor close(), and onError is told', async () => {
+      const pool = bull.pool();
+      const { queue, worker, outcomes, told } = await start(async () => (await pool.acquire()).resource.incr('n'), { limit: 1 });
+      await queue.addBulk(Array.from({ length: 3 }, () => ({ name: 'job', data: {} })));
+      await settled(outcomes, 3);
+      expect(outcomes.failed.size).toBe(0);
+      expect(told.map(([error, where]) => [(error as { code?: string }).code, where])).toEqual(
+        [1, 2, 3].map((id) => ['ERR_LEASE_LEAKED', `job:${id}/leases`]),
+      );
+      await worker.close();
+      expect(await bull.ours()).toBe(0);
+    });
+
+    it('makes a process warning when nobody else is told', async () => {
+      const seen = warnings();
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const worker = scopeWorker(await bull.worker(queue, async () => void (await pool.acquire())));
+      const outcomes = outcomesOf(worker);
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      await until(() => seen.some((warning) => (warning as { code?: string }).code === 'ERR_LEASE_LEAKED'));
+    });
+
+    it.each([
+      [
+        'throws',
+        () => {
+          throw new Error('broken onError');
+        },
+      ],
+      [
+        'rejects',
+        async () => {
+          throw new Error('broken onError');
+        },
+      ],
+    ] as const)('does no harm with an onError that %s: the process is warned of both', async (_how, onError) => {
+      const seen = warnings();
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const worker = scopeWorker(await bull.worker(queue, async () => void (await pool.acquire())), { onError });
+      const outcomes = outcomesOf(worker);
+      await queue.addBulk([1, 2].map((n) => ({ name: 'job', data: { n } })));
+      await settled(outcomes, 2);
+      expect(outcomes.completed.size).toBe(2);
+      await worker.close();
+      await until(() => seen.some(({ message }) => message === 'broken onError'));
+      await until(() => seen.some((warning) => (warning as { code?: string }).code === 'ERR_LEASE_LEAKED'));
+    });
+
+    it('is told by the worker that it ran for, where workers share a scope', async () => {
+      const { Scope } = await import('scoped-pool');
+      const scope = new Scope({ parent: null, name: 'app' });
+      onTestFinished(() => scope.close());
+      const pool = bull.pool();
+      const told: unknown[] = [];
+      const queue = await bull.queue();
+      const onError = (error: unknown, where: string) => void told.push([(error as { code?: string }).code, where]);
+      const worker = scopeWorker(await bull.worker(queue, async () => void (await pool.acquire())), { scope, onError });
+      const outcomes = outcomesOf(worker);
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(told).toEqual([['ERR_LEASE_LEAKED', 'job:1/leases']]);
+    });
+  });
+
+  it('neither deadlocks nor waits in silence with a plain command inside use(), five at a time on three connections', async () => {
+    const pool = bull.pool();
+    const { queue, outcomes } = await start(
+      async (job: Job) => {
+        await pool.use(async (connection) => {
+          await connection.set(`key:${job.id}`, 1);
+          await pool.incr('n');
+        });
+      },
+      { limit: 3, concurrency: 5 },
+    );
+    await queue.addBulk(Array.from({ length: 20 }, () => ({ name: 'job', data: {} })));
+    await settled(outcomes, 20);
+    const codes = new Set([...outcomes.failed.values()].flat().map((error) => (error as { code?: string }).code));
+    expect([...codes].filter((code) => code !== 'ERR_POOL_DEADLOCK')).toEqual([]);
+    expect(outcomes.completed.size).toBeGreaterThan(0);
+  });
+
+  it('loses no command that it does not await: 1,000 jobs, one connection, no leak', async () => {
+    const pool = bull.pool();
+    const { queue, worker, outcomes, told } = await start(async () => void pool.incr('unawaited'), { concurrency: 5 });
+    await redis().observer.del('unawaited');
+    const before = await redis().connectionsReceived();
+    await queue.addBulk(Array.from({ length: 1_000 }, () => ({ name: 'job', data: {} })));
+    await settled(outcomes, 1_000);
+    expect(await redis().observer.get('unawaited')).toBe('1000');
+    expect(await redis().connectionsReceived()).toBe(before + 1);
+    expect([outcomes.failed.size, told]).toEqual([0, []]);
+    await worker.close();
+    expect(await bull.ours()).toBe(0);
+  });
+
+  it('keeps what it sets with enterWith() before its first await to itself', async () => {
+    const { AsyncLocalStorage } = await import('node:async_hooks');
+    const storage = new AsyncLocalStorage<string>();
+    const { queue, outcomes } = await start(async (job) => {
+      const found = storage.getStore();
+      storage.enterWith(`job ${job.id}`);
+      return found ?? 'nothing';
+    });
+    await queue.addBulk(Array.from({ length: 10 }, () => ({ name: 'job', data: {} })));
+    await settled(outcomes, 10);
+    expect(new Set(outcomes.completed.values())).toEqual(new Set(['nothing']));
+  });
+});
