@@ -27,8 +27,10 @@ export abstract class ScopedPoolError extends Error {
 export class InvalidOptionError extends ScopedPoolError {
   readonly code = 'ERR_INVALID_OPTION';
 
-  constructor(wrong: { where: string; option: string; expected: string; actual: unknown }) {
-    super(`${wrong.where}: ${wrong.option} must be ${wrong.expected}; got ${show(wrong.actual)}`);
+  /** @param wrong With `secret`, the message says of the value no more than its type. */
+  constructor(wrong: { where: string; option: string; expected: string; actual: unknown; secret?: boolean }) {
+    const got = wrong.secret ? `a value of type ${typeof wrong.actual}, which is not shown` : show(wrong.actual);
+    super(`${wrong.where}: ${wrong.option} must be ${wrong.expected}; got ${got}`);
   }
 }
 
@@ -237,6 +239,16 @@ export class FactoryTimeoutError extends ScopedPoolError {
   }
 }
 
+/** Redis was not ready for commands within `connectTimeoutMs`; the `cause` is what it said meanwhile, if anything. */
+export class ConnectTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_CONNECT_TIMEOUT';
+
+  constructor(pool: string, reached: boolean, ms: number, cause?: unknown) {
+    const state = reached ? 'the server let us in and did not greet: it is blocked, or something else listens there' : 'it was not reached';
+    super(`pool "${pool}": no connection to Redis within ${ms} ms: ${state}. See whether host and port are right, or raise connectTimeoutMs`, cause);
+  }
+}
+
 /** A lease was used after its end. */
 export class LeaseEndedError extends ScopedPoolError {
   readonly code = 'ERR_LEASE_ENDED';
@@ -340,6 +352,42 @@ export class WorkerNotScopedError extends ScopedPoolError {
 
   constructor(worker: string) {
     super(`scopeOf: ${worker} has no scope. Wrap it first: scopeWorker(worker)`);
+  }
+}
+
+/** A test leaves something open. */
+export class LeaksFoundError extends ScopedPoolError {
+  readonly code = 'ERR_LEAKS_FOUND';
+  /** One text for each root scope, lease, acquire that waits and pool with open connections. */
+  readonly leaks: readonly string[];
+
+  constructor(leaks: readonly string[]) {
+    super(
+      `still open: ${leaks.length}. Await scope.close() and worker.close() before the test ends, and use(fn) instead of ` +
+        `acquire(); name in allow what outlives the test${leaks.map((leak) => `\n    ${leak}`).join('')}`,
+    );
+    this.leaks = leaks;
+  }
+}
+
+/** A pool was to be replaced by a fake in a root scope that had used or replaced it before. */
+export class PoolInUseError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_IN_USE';
+
+  constructor(pool: string, scope: string) {
+    super(
+      `pool "${pool}" of scope "${scope}" was used or replaced there before. Call replacePool() once, at the begin of the test, ` +
+        'in a root of its own: withTestRoot()',
+    );
+  }
+}
+
+/** A plain command was sent over a fake that does not have it. */
+export class FakeIncompleteError extends ScopedPoolError {
+  readonly code = 'ERR_FAKE_INCOMPLETE';
+
+  constructor(pool: string, what: string) {
+    super(`pool "${pool}" is replaced by a fake that has no ${what}(). Add it to the object given to replacePool()`);
   }
 }
 
