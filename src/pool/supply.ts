@@ -28,7 +28,7 @@ export class Supply<T> {
   readonly #rules: Rules;
   readonly #factory: Factory<T>;
   readonly #root: Scope;
-  readonly #ledger: Ledger<T>;
+  readonly ledger: Ledger<T>;
   readonly #scheduler: Scheduler<T>;
   readonly counts: SupplyCounts = {
     created: 0,
@@ -49,18 +49,18 @@ export class Supply<T> {
     this.#rules = parts.rules;
     this.#factory = parts.factory;
     this.#root = parts.root;
-    this.#ledger = new Ledger(parts.rules.max);
+    this.ledger = new Ledger(parts.rules.max);
     this.#scheduler = parts.scheduler;
   }
 
   create(slot: Slot<T>): void {
     this.#detached(async () => {
       // The ledger sees no failing factory: the slot is in the book before, and struck out after.
-      await this.#ledger.enter(slot);
+      await this.ledger.enter(slot);
       try {
         await this.#fill(slot);
       } catch (error) {
-        await this.#ledger.strikeOut(slot);
+        await this.ledger.strikeOut(slot);
         return this.#failed(slot, error);
       }
       this.#created(slot);
@@ -83,7 +83,7 @@ export class Supply<T> {
     this.#detached(async () => {
       // Close first, then free the slot: until the socket is gone it counts.
       await this.#destroy(slot);
-      await this.#ledger.strikeOut(slot);
+      await this.ledger.strikeOut(slot);
       this.counts.closed++;
       this.counts.closedBy[slot.reason ?? 'closed']++;
       this.#scheduler.closed(slot);

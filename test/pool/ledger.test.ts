@@ -1,20 +1,36 @@
 import { describe, expect, it } from 'vitest';
 import { Ledger } from '../../src/pool/ledger.ts';
-import type { Slot } from '../../src/pool/slot.ts';
+import { Slot } from '../../src/pool/slot.ts';
 
-describe('Ledger', () => {
-  // generic-pool counts a creation that has just ended as one to come, and then creates later, several at once.
-  it.each([0, 1, 2, 3])('enters each slot once, however many ticks (%i) lie between them', async (ticks) => {
-    const ledger = new Ledger<object>(5);
-    const slots = Array.from({ length: 5 }, (_, id) => ({ id }) as unknown as Slot<object>);
-    const entered: Promise<Slot<object>>[] = [];
-    for (const slot of slots) {
-      entered.push(ledger.enter(slot));
-      for (let tick = 0; tick < ticks; tick++) await undefined;
-    }
-    expect(await Promise.all(entered)).toEqual(slots);
-    expect(ledger.size).toBe(5);
-    for (const slot of slots) await ledger.strikeOut(slot);
+describe('Rule 1: the ledger', () => {
+  it('has an entry from before a resource is created until after it is closed', async () => {
+    const ledger = new Ledger<string>(2);
+    const slot = new Slot<string>();
     expect(ledger.size).toBe(0);
+    const entering = ledger.enter(slot);
+    expect(ledger.size).toBe(1);
+    expect(await entering).toBe(slot);
+    await ledger.strikeOut(slot);
+    expect(ledger.size).toBe(0);
+  });
+
+  it('enters several at once, each as itself, and strikes them out in any order', async () => {
+    const ledger = new Ledger<string>(50);
+    const slots = Array.from({ length: 50 }, () => new Slot<string>());
+    expect(await Promise.all(slots.map((slot) => ledger.enter(slot)))).toEqual(slots);
+    expect(ledger.size).toBe(50);
+    await Promise.all(slots.toReversed().map((slot) => ledger.strikeOut(slot)));
+    expect(ledger.size).toBe(0);
+  });
+
+  it('opens nothing by itself and sets no timer', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const ledger = new Ledger<string>(5);
+    const slot = new Slot<string>();
+    await ledger.enter(slot);
+    await ledger.strikeOut(slot);
+    expect(ledger.size).toBe(0);
+    expect(timers()).toBe(before);
   });
 });
