@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import type { Scope } from 'scoped-pool';
+import { expectNoLeaks } from 'scoped-pool/testing';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { useRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const folder = join(import.meta.dirname, '../../examples');
+const redis = useRedis();
+
+// Examples read it when they are loaded.
+beforeAll(() => {
+  process.env.REDIS_URL = redis().url;
+});
+
+afterEach(async () => {
+  await expectNoLeaks();
+  await until(async () => (await redis().clients('sp:')).length === 0);
+});
+
+/** Fetches a path; `gone()` hangs up. */
+function request(port: number, path: string) {
+  const asked = get({ port, path, host: '127.0.0.1', agent: false });
+  const text = once(asked, 'response').then(async ([response]) => {
+    const parts: string[] = [];
+    for await (const part of response.setEncoding('utf8')) parts.push(part);
+    return parts.join('');
+  });
+  return { text, gone: () => asked.destroy() };
+}
+
+describe('examples', () => {
+  it('are each run below', () => {
+    const files = readdirSync(folder).sort();
+    expect(files).toEqual(['limits.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts']);
+  });
+
+  it.each(readdirSync(folder))('%s has fewer than 60 lines', (file) => {
+    expect(readFileSync(join(folder, file), 'utf8').split('\n').length).toBeLessThan(60);
+  });
+
+  it('worker.ts: 50 jobs share at most 5 connections', async () => {
+    const { main } = await import('../../examples/worker.ts');
+    const stats = await main(50);
+    expect(stats).toMatchObject({ max: 5, acquired: 100, inUse: 0, leaked: 0 });
+    expect(stats.created).toBeLessThanOrEqual(5);
+    expect(await redis().observer.mget('example:sent', 'example:quota')).toEqual(['50', '-50']);
+  });
+
+  it('limits.ts: each worker opens as many connections as its limit says', async () => {
+    const { main } = await import('../../examples/limits.ts');
+    expect(await main()).toEqual([2, 7]);
+  });
+
+  it('transaction.ts: no transfer is lost', async () => {
+    const { main } = await import('../../examples/transaction.ts');
+    expect(await main()).toEqual([30, 70]);
+  });
+
+  it('testing.ts: needs no server', async () => {
+    const before = await redis().connectionsReceived();
+    const { main } = await import('../../examples/testing.ts');
+    await main();
+    expect(await redis().connectionsReceived()).toBe(before);
+  });
+
+  it('request-handler.ts: answers, and a client that goes away leaves nothing', async () => {
+    const { main } = await import('../../examples/request-handler.ts');
+    const { port, scope, close } = await main();
+    expect(await request(port, '/').text).toBe('visit 1\n');
+    expect(await request(port, '/').text).toBe('visit 2\n');
+    const aborted = request(port, '/news');
+    aborted.text.catch(() => {});
+    await until(() => heldIn(scope) === 1);
+    aborted.gone();
+    await until(() => scope.tree().children.length === 0);
+    await until(async () => (await redis().clients()).every(({ cmd }) => cmd !== 'blpop'));
+    const waiting = request(port, '/news');
+    await until(() => heldIn(scope) === 1);
+    await redis().observer.rpush('example:news', 'it works');
+    expect(await waiting.text).toBe('it works\n');
+    await close();
+  });
+
+  it('resources.ts: stops in reverse order', async () => {
+    const { main } = await import('../../examples/resources.ts');
+    const stop = new AbortController();
+    const events: string[] = [];
+    await main(stop.signal, (event) => {
+      events.push(event);
+      if (event === 'running') stop.abort();
+    });
+    expect(events).toEqual([
+      'running',
+      'server stopped',
+      expect.stringMatching(/^worker stopped after \d+ visits$/),
+      'queue stopped',
+      'all connections closed',
+    ]);
+  });
+});
+
+/** How many leases there are in the requests of a server. */
+function heldIn(server: Scope): number {
+  return server.tree().children.flatMap(({ children }) => children.filter(({ kind }) => kind === 'lease')).length;
+}
