@@ -64,7 +64,7 @@ export class ScopeCancelledError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CANCELLED';
 
   constructor(scope: string, reason: unknown) {
-    super(`scope "${scope}" was cancelled; what waited in it was stopped (the cause is the reason)`, reason);
+    super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason`, reason);
   }
 }
 
@@ -100,7 +100,10 @@ export class UnknownLimitError extends ScopedPoolError {
   readonly code = 'ERR_UNKNOWN_LIMIT';
 
   constructor(scope: string, limit: string, known: readonly string[]) {
-    super(`scope "${scope}" limits a pool "${limit}" that nobody defined; known pools: ${known.join(', ') || 'none'}`);
+    super(
+      `scope "${scope}" limits a pool "${limit}" that nobody defined; ` +
+        `known pools: ${known.join(', ') || 'none'}. Correct the name, or import the module that defines it`,
+    );
   }
 }
 
@@ -208,7 +211,7 @@ export class AcquireAbortedError extends ScopedPoolError {
   readonly code = 'ERR_ACQUIRE_ABORTED';
 
   constructor(pool: string, reason: unknown) {
-    super(`pool "${pool}": acquire was aborted by its signal (the cause is the reason)`, reason);
+    super(`pool "${pool}": acquire was aborted by its signal. See the cause for the reason`, reason);
   }
 }
 
@@ -245,7 +248,10 @@ export class ConnectTimeoutError extends ScopedPoolError {
 
   constructor(pool: string, reached: boolean, ms: number, cause?: unknown) {
     const state = reached ? 'the server let us in and did not greet: it is blocked, or something else listens there' : 'it was not reached';
-    super(`pool "${pool}": no connection to Redis within ${ms} ms: ${state}. See whether host and port are right, or raise connectTimeoutMs`, cause);
+    super(
+      `pool "${pool}": no connection to Redis within ${ms} ms: ${state}. See whether host and port are right, or raise connectTimeoutMs`,
+      cause,
+    );
   }
 }
 

@@ -4,28 +4,40 @@
  */
 export type CommandKind = 'shared' | 'exclusive' | 'refused';
 
-const BLOCKING = ['blpop', 'brpop', 'brpoplpush', 'blmove', 'blmpop', 'bzpopmin', 'bzpopmax', 'bzmpop'];
-
-const REFUSED = [
-  ...['multi', 'exec', 'discard', 'watch', 'unwatch'],
-  ...['select', 'auth', 'hello', 'reset', 'quit', 'monitor', 'sync', 'psync'],
-  ...['subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe'],
-  ...['wait', 'waitaof', 'readonly', 'readwrite', 'asking'],
-];
-
-const BY_NAME = new Map<string, CommandKind>([
-  ...BLOCKING.map((name) => [name, 'exclusive'] as const),
-  ...REFUSED.map((name) => [name, 'refused'] as const),
+/** Where a blocking command has its timeout: the place among its arguments, -1 for the last. */
+const TIMEOUT_AT = new Map([
+  ...['blpop', 'brpop', 'brpoplpush', 'blmove', 'bzpopmin', 'bzpopmax', 'wait', 'waitaof'].map((name) => [name, -1] as const),
+  ...['blmpop', 'bzmpop'].map((name) => [name, 0] as const),
+  ['blmovem', 4],
 ]);
 
-const HARMLESS_CLIENT = new Set(['info', 'id', 'list', 'kill', 'getname']);
+const REFUSED = new Set([
+  ...['multi', 'exec', 'discard', 'watch', 'unwatch'],
+  ...['select', 'auth', 'hello', 'reset', 'quit', 'monitor', 'sync', 'psync', 'replconf'],
+  ...['subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe'],
+  ...['wait', 'waitaof', 'readonly', 'readwrite', 'asking'],
+]);
+
+/** Commands of which only these subcommands leave the connection as it is. */
+const HARMLESS = new Map([
+  ['client', ['info', 'id', 'list', 'kill', 'getname']],
+  ['script', ['exists', 'flush', 'help', 'kill', 'load']],
+  ['himport', ['set']],
+]);
+
+const BY_NAME = new Map<string, CommandKind>([
+  ...[...TIMEOUT_AT.keys()].map((name) => [name, 'exclusive'] as const),
+  ...[...REFUSED].map((name) => [name, 'refused'] as const),
+]);
 
 /** @param name In any case. @param args As given to ioredis: flat, or in arrays. */
 export function classify(name: string, args: readonly unknown[]): CommandKind {
   const command = name.toLowerCase();
+  const kind = BY_NAME.get(command);
+  if (kind) return kind;
   if (command === 'xread' || command === 'xreadgroup') return blocksAt(args) < 0 ? 'shared' : 'exclusive';
-  if (command === 'client') return HARMLESS_CLIENT.has(word(args.flat()[0])) ? 'shared' : 'refused';
-  return BY_NAME.get(command) ?? 'shared';
+  const harmless = HARMLESS.get(command);
+  return !harmless || harmless.includes(word(args.flat()[0])) ? 'shared' : 'refused';
 }
 
 /**
@@ -34,23 +46,34 @@ export function classify(name: string, args: readonly unknown[]): CommandKind {
  */
 export function blocksForMs(name: string, args: readonly unknown[]): number {
   const command = name.toLowerCase();
-  if (classify(command, args) !== 'exclusive') return 0;
+  const place = TIMEOUT_AT.get(command);
   const flat = args.flat();
-  if (command.startsWith('xread')) return orForEver(Number(flat[blocksAt(args) + 1]));
-  const timeout = command === 'blmpop' || command === 'bzmpop' ? flat[0] : flat.at(-1);
-  return orForEver(Number(timeout) * 1_000);
+  if (place !== undefined) return orForEver(Number(flat.at(place)) * (command.startsWith('wait') ? 1 : 1_000));
+  if (command !== 'xread' && command !== 'xreadgroup') return 0;
+  const block = blocksAt(flat);
+  return block < 0 ? 0 : orForEver(Number(flat[block + 1]));
 }
 
 function orForEver(ms: number): number {
   return ms > 0 ? ms : Number.POSITIVE_INFINITY;
 }
 
-/** Where BLOCK stands among the options, -1 when it does not; a stream may well be called `block`. */
+/** How many arguments follow the options of XREAD and XREADGROUP. */
+const FOLLOWED_BY = new Map([
+  ['count', 1],
+  ['group', 2],
+]);
+
+/** Where BLOCK stands among the options, -1 when it does not; a stream or a group may well be called `block`. */
 function blocksAt(args: readonly unknown[]): number {
   const words = args.flat().map(word);
-  const place = words.indexOf('block');
-  const streams = words.indexOf('streams');
-  return place >= 0 && (streams < 0 || place < streams) ? place : -1;
+  for (let place = 0; place < words.length; place++) {
+    const option = words[place] as string;
+    if (option === 'block') return place;
+    if (option === 'streams') return -1;
+    place += FOLLOWED_BY.get(option) ?? 0;
+  }
+  return -1;
 }
 
 function word(value: unknown): string {

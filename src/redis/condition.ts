@@ -7,21 +7,20 @@ import type { Redis } from './ioredis.ts';
  */
 export class ConnectionCondition {
   readonly #connection: Redis;
-  readonly #database: number | undefined;
+  /** The database that was chosen last; nothing while it is the one of the pool. */
+  #database: number | undefined;
   #transaction = false;
   #watching = false;
   #tainted = false;
 
   constructor(connection: Redis) {
     this.#connection = connection;
-    this.#database = connection.condition?.select;
   }
 
   /** Whether the connection is as it was when it was made, with no reply outstanding. */
   get isClean(): boolean {
-    const { commandQueue, condition } = this.#connection;
-    const left = this.#transaction || this.#watching || this.#tainted || condition?.select !== this.#database;
-    return !left && commandQueue.length === 0;
+    const left = this.#transaction || this.#watching || this.#tainted || this.#database !== undefined;
+    return !left && this.#connection.commandQueue.length === 0;
   }
 
   onSend(command: string, args: readonly unknown[]): void {
@@ -40,13 +39,19 @@ export class ConnectionCondition {
       case 'discard':
         this.#transaction = this.#watching = false;
         return;
-      // Seen in the condition that ioredis keeps; waiting for replicas leaves nothing.
       case 'select':
+        this.#select(Number(args.flat()[0]));
+        return;
+      // Waiting for replicas leaves nothing.
       case 'wait':
       case 'waitaof':
         return;
       default:
         this.#tainted = true;
     }
+  }
+
+  #select(database: number): void {
+    this.#database = database === (this.#connection.options.db ?? 0) ? undefined : database;
   }
 }

@@ -1,4 +1,5 @@
 import { after, cancel } from '../clock.ts';
+import { ConnectTimeoutError } from '../errors.ts';
 import { ConnectionCondition } from './condition.ts';
 import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
 import { ReplyWatch } from './reply-watch.ts';
@@ -13,6 +14,7 @@ export interface ConnectionConfig {
   readonly options: RedisOptions;
   /** Part of the name that `CLIENT LIST` shows. */
   readonly service: string;
+  readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
 }
 
@@ -32,27 +34,46 @@ const conditions = new WeakMap<Redis, ConnectionCondition>();
 
 /** Connects, and resolves when the server has greeted; to be called in the context that the socket is to live in. */
 export async function connect(config: ConnectionConfig, signal: AbortSignal): Promise<Redis> {
-  const name = `sp:${config.service}:${config.pool}:${process.pid}`.replace(/[^\x21-\x7e]/g, '-');
-  const options: RedisOptions = { ...config.options, ...ONE_CONNECTION, connectTimeout: 0, connectionName: name };
-  const connection = config.url === undefined ? new Redis(options) : new Redis(config.url, options);
-  let cause: Error | undefined;
-  const failed = new Promise<never>((_, reject) => {
+  const connection = create(config);
+  try {
+    await connected(connection, config, signal);
+  } catch (error) {
+    cut(connection);
+    throw withoutArguments(error);
+  }
+  equip(connection, config);
+  return connection;
+}
+
+function create({ pool, service, url, options: given }: ConnectionConfig): Redis {
+  const connectionName = `sp:${service}:${pool}:${process.pid}`.replace(/[^\x21-\x7e]/g, '-');
+  const options: RedisOptions = { ...given, ...ONE_CONNECTION, connectTimeout: 0, connectionName };
+  return url === undefined ? new Redis(options) : new Redis(url, options);
+}
+
+function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConfig, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let cause: Error | undefined;
+    const timer = after(connectTimeoutMs, () => {
+      reject(new ConnectTimeoutError(pool, connection.status === 'connect', connectTimeoutMs, cause && withoutArguments(cause)));
+    });
     connection.on('error', (error) => {
       cause = error;
       // A refused password is not worth waiting for: without this, only the deadline would tell.
       if (error.name === 'ReplyError') reject(error);
     });
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  try {
-    await Promise.race([connection.connect(), failed]);
-  } catch (error) {
-    cut(connection);
     // ioredis says only that the connection is closed; why, it has said before.
-    throw cause ?? error;
-  }
-  equip(connection, config);
-  return connection;
+    const connecting = connection.connect().catch((error: unknown) => Promise.reject(cause ?? error));
+    connecting.finally(() => cancel(timer)).then(resolve, reject);
+  });
+}
+
+/** Errors of replies carry their command, with the password among its arguments. */
+function withoutArguments(error: unknown): unknown {
+  const { command } = error as { command?: { args?: unknown[] } };
+  if (command) command.args = [];
+  return error;
 }
 
 /** Whether the connection looks alive, as far as can be seen without asking the server. */

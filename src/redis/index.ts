@@ -1,7 +1,7 @@
 import { register, withoutFunctions } from '../pool/define.ts';
 import type { PoolSettings } from '../pool/options.ts';
-import { connect, type ConnectionConfig, disconnect, isClean, isUsable, onEnd } from './connection.ts';
-import { guard } from './guard.ts';
+import { type ConnectionConfig, connect, disconnect, isClean, isUsable, onEnd } from './connection.ts';
+import { guard, removeListeners } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
 import { CommandPool, type RedisPool } from './redis-pool.ts';
@@ -25,17 +25,22 @@ function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis
     url: options.url,
     options: ioredisOptions(options),
     service: options.service ?? process.env.npm_package_name ?? 'node',
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
     commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
   };
   return {
     ...options,
     maxSharers: options.maxSharers ?? Number.POSITIVE_INFINITY,
-    createTimeoutMs: options.connectTimeoutMs,
+    // Connecting has its own deadline, which can say how far it came.
+    createTimeoutMs: Number.POSITIVE_INFINITY,
     create: ({ signal }) => connect(config, signal),
     destroy: disconnect,
     validate: (connection) => connection.ping(),
     isUsable,
-    reset: isClean,
+    reset: (connection) => {
+      removeListeners(connection);
+      return isClean(connection);
+    },
     onDead: onEnd,
     // The library's own commands need no guard: they end before their lease does.
     guard: (connection, lease) => (lease.kind === 'user' ? guard(name, connection, lease) : connection),

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.ts';
-import { anything, type Check, checkArgument, checkOptions, duration, text } from '../options.ts';
+import { anything, type Check, checkArgument, duration, flag, integer, text } from '../options.ts';
 import { checkMinimum, type PoolRules, RULE_CHECKS } from '../pool/options.ts';
 import type { RedisOptions } from './ioredis.ts';
 
@@ -39,34 +39,88 @@ export interface RedisPoolOptions extends OwnRules, Omit<RedisOptions, OwnedOpti
   readonly unique?: boolean | undefined;
 }
 
-const isRedisUrl: Check = (value) =>
-  typeof value === 'string' && URL.canParse(value) && /^rediss?:$/.test(new URL(value).protocol)
+const record: Check = (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object');
+const anyText: Check = (value) => (value === null || typeof value === 'string' ? undefined : 'a text');
+const database: Check = (value) => (value === null ? undefined : integer(0)(value));
+
+/** ioredis takes options from the query of a URL, too, and prefers them. */
+const redisUrl: Check = (value) => {
+  if (typeof value !== 'string' || !/^rediss?:\/\//i.test(value) || !URL.canParse(value))
+    return 'a URL like redis://host:6379 or rediss://host:6380';
+  const strange = [...new URL(value).searchParams.keys()].find((option) => !Object.hasOwn(PASSED, option));
+  return strange === undefined ? undefined : `a URL without "${strange}" in its query`;
+};
+
+const port: Check = (value) => {
+  const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));
+  return isNumber && Number.isInteger(Number(value)) && Number(value) > 0 && Number(value) < 65_536 ? undefined : 'a port from 1 to 65535';
+};
+
+/** A Buffer does, too. */
+const prefix: Check = (value) => (value instanceof Uint8Array ? undefined : anyText(value));
+
+const scripts: Check = (value) => {
+  const isScript = (script: { lua?: unknown } | null | undefined) => typeof script?.lua === 'string';
+  return record(value) === undefined && Object.values(value as object).every(isScript)
     ? undefined
-    : 'a URL like redis://host:6379 or rediss://host:6380';
-const port: Check = (value) => (Number.isInteger(Number(value)) && Number(value) > 0 && Number(value) < 65_536 ? undefined : 'a port from 1 to 65535');
+    : 'an object of scripts: { name: { lua, numberOfKeys } }';
+};
 
 const { createTimeoutMs: _, validateTimeoutMs: _1, destroyTimeoutMs: _2, ...RULES } = RULE_CHECKS;
 
 const OWN_CHECKS = {
   ...RULES,
-  url: isRedisUrl,
+  url: redisUrl,
   service: text,
   connectTimeoutMs: duration(1),
   commandTimeoutMs: duration(1),
-  unique: (value: unknown) => (typeof value === 'boolean' ? undefined : 'true or false'),
+  unique: flag,
 };
 
 /** All other options of ioredis; the type says when one is missing. */
 const PASSED = {
-  Connector: anything, blockingTimeoutGrace: anything, keepAlive: anything, noDelay: anything, disableClientInfo: anything,
-  clientInfoTag: anything, username: anything, password: anything, db: anything, readOnly: anything, stringNumbers: anything,
-  protocol: anything, maxLoadingRetryTime: anything, autoPipeliningIgnoredCommands: anything, offlineQueue: anything,
-  commandQueue: anything, enableReadyCheck: anything, scripts: anything, himportFieldsets: anything, keyPrefix: anything,
-  showFriendlyErrorStack: anything, disconnectTimeout: anything, tls: anything, name: anything, role: anything,
-  sentinelUsername: anything, sentinelPassword: anything, sentinels: anything, path: anything, family: anything,
-  sentinelRetryStrategy: anything, sentinelReconnectStrategy: anything, preferredSlaves: anything, sentinelCommandTimeout: anything,
-  enableTLSForSentinelMode: anything, sentinelTLS: anything, natMap: anything, updateSentinels: anything, sentinelMaxConnections: anything,
-  failoverDetector: anything, host: text, port,
+  Connector: anything,
+  blockingTimeoutGrace: anything,
+  keepAlive: anything,
+  noDelay: anything,
+  disableClientInfo: anything,
+  clientInfoTag: anything,
+  username: anyText,
+  password: anyText,
+  db: database,
+  readOnly: anything,
+  stringNumbers: anything,
+  protocol: anything,
+  maxLoadingRetryTime: anything,
+  autoPipeliningIgnoredCommands: anything,
+  offlineQueue: anything,
+  commandQueue: anything,
+  enableReadyCheck: anything,
+  scripts: scripts,
+  himportFieldsets: anything,
+  keyPrefix: prefix,
+  showFriendlyErrorStack: anything,
+  disconnectTimeout: anything,
+  tls: anything,
+  name: anyText,
+  role: anything,
+  sentinelUsername: anyText,
+  sentinelPassword: anyText,
+  sentinels: anything,
+  path: text,
+  family: anything,
+  sentinelRetryStrategy: anything,
+  sentinelReconnectStrategy: anything,
+  preferredSlaves: anything,
+  sentinelCommandTimeout: anything,
+  enableTLSForSentinelMode: anything,
+  sentinelTLS: anything,
+  natMap: anything,
+  updateSentinels: anything,
+  sentinelMaxConnections: anything,
+  failoverDetector: anything,
+  host: text,
+  port,
 } satisfies Record<Exclude<keyof RedisOptions, OwnedOption>, Check>;
 
 const CHECKS = { ...OWN_CHECKS, ...PASSED } satisfies Record<keyof RedisPoolOptions, Check>;
@@ -75,16 +129,28 @@ const CHECKS = { ...OWN_CHECKS, ...PASSED } satisfies Record<keyof RedisPoolOpti
 export function checkRedisPool(name: string, options: RedisPoolOptions): void {
   checkArgument('defineRedisPool()', 'its name', name, text);
   const where = `defineRedisPool("${name}")`;
-  for (const [option, why] of Object.entries(OWNED)) {
-    const actual = (options as Record<string, unknown> | null)?.[option];
-    if (actual !== undefined) throw new InvalidOptionError({ where, option, expected: `left out: ${why}`, actual });
-  }
-  checkOptions(where, options, CHECKS);
+  checkArgument(where, 'options', options, record);
+  for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual);
   checkMinimum(where, options);
   if (options.url === undefined) return;
   for (const option of ['host', 'port', 'path', 'sentinels'] as const) {
-    if (options[option] !== undefined) throw new InvalidOptionError({ where, option, expected: 'left out beside url', actual: options[option] });
+    if (options[option] !== undefined)
+      throw new InvalidOptionError({ where, option, expected: 'left out beside url', actual: options[option] });
   }
+}
+
+/** What may be a password, or a password under a name that is misspelt, is not shown. */
+function checkOption(where: string, option: string, actual: unknown): void {
+  if (actual === undefined) return;
+  const secret = !(option in OWN_CHECKS) || option === 'url';
+  const expected = expectedOf(option, actual);
+  if (expected !== undefined) throw new InvalidOptionError({ where, option, expected, actual, secret });
+}
+
+function expectedOf(option: string, actual: unknown): string | undefined {
+  if (Object.hasOwn(OWNED, option)) return `left out: ${OWNED[option as OwnedOption]}`;
+  if (Object.hasOwn(CHECKS, option)) return CHECKS[option as keyof typeof CHECKS](actual);
+  return `left out: known are ${Object.keys(CHECKS).join(', ')}`;
 }
 
 /** The options that ioredis gets. */

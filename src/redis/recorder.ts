@@ -1,91 +1,117 @@
 import { CommandRefusedError } from '../errors.ts';
-import { classify } from './classify.ts';
-import { COMMANDS, type ChainableCommander, type Redis } from './ioredis.ts';
+import { blocksForMs, classify } from './classify.ts';
+import { type ChainableCommander, METHODS, methodsOf, type Redis } from './ioredis.ts';
 
 /** Where a recorder comes from and where it goes. */
 export interface RecorderContext {
   readonly pool: string;
   readonly kind: 'pipeline' | 'multi';
-  /** Scripts of the pool, which are commands, too. */
-  readonly scripts?: readonly string[];
-  /** Plays the batch on a connection; alone on it when it blocks. */
-  replay(exclusive: boolean, batch: (connection: Redis) => Promise<unknown>): Promise<unknown>;
+  /** Names of scripts, which are commands, too. */
+  readonly scripts: readonly string[];
+  /** Plays the batch on a connection; alone on it when it blocks, which may take so long. */
+  replay(blocksForMs: number, batch: (connection: Redis) => Promise<unknown>): Promise<unknown>;
 }
 
-type Callback = (error: Error | null, result?: unknown) => void;
+type Callback = (error: unknown, result?: unknown) => void;
 type Methods = Record<string, (...args: unknown[]) => unknown>;
 
-const USE_INSTEAD = 'On a pool, multi() records and exec() runs the whole; to read between WATCH and EXEC, pool.use(async (connection) => …)';
+const USE_INSTEAD =
+  'On a pool, multi() records and exec() runs the whole; to read between WATCH and EXEC, pool.use(async (connection) => …)';
+const CALLS = ['call', 'callBuffer'];
 
 /** `pipeline()` and `multi()` of a pool: keeps the commands until `exec()`, then plays them on one connection. */
 export class Recorder {
   readonly #context: RecorderContext;
-  readonly #entries: { readonly method: string; readonly args: unknown[] }[] = [];
-  #exclusive = false;
+  readonly #entries: { readonly method: string; readonly args: readonly unknown[] }[] = [];
+  #blocksForMs = 0;
   #executed: Promise<unknown> | undefined;
 
   /** @param batch As ioredis takes it: commands as arrays, `[['set', 'a', 1], ['get', 'a']]`. */
-  static start(context: RecorderContext, batch: unknown): ChainableCommander {
-    const recorder = new Recorder(context);
-    if (Array.isArray(batch)) for (const [name, ...args] of batch as [string, ...unknown[]][]) recorder.#record(name, name, args);
-    else if (batch !== undefined && (batch as { pipeline?: boolean }).pipeline === false) {
+  static start(context: RecorderContext, batch?: unknown, options: unknown = batch): ChainableCommander {
+    if ((options as { pipeline?: boolean } | undefined)?.pipeline === false) {
       throw new CommandRefusedError(context.pool, 'multi({ pipeline: false })', USE_INSTEAD);
     }
+    const recorder = new Recorder(context);
+    if (Array.isArray(batch)) for (const [method, ...args] of batch as [string, ...unknown[]][]) recorder.#add(method, args);
     return recorder as unknown as ChainableCommander;
-  }
-
-  /** Adds a recording method per command. */
-  static {
-    for (const name of COMMANDS) {
-      for (const method of [name, `${name}Buffer`]) {
-        Object.defineProperty(Recorder.prototype, method, {
-          value(this: Recorder, ...args: unknown[]) {
-            return this.#record(method, name, args);
-          },
-          configurable: true,
-          writable: true,
-        });
-      }
-    }
-    for (const method of ['call', 'callBuffer']) {
-      Object.defineProperty(Recorder.prototype, method, {
-        value(this: Recorder, name: string, ...args: unknown[]) {
-          return this.#record(method, name, args, [name, ...args]);
-        },
-      });
-    }
-    // After the loop: here it means «now», not the command EXEC.
-    Object.defineProperty(Recorder.prototype, 'exec', { value: Recorder.prototype.play });
   }
 
   private constructor(context: RecorderContext) {
     this.#context = context;
-    for (const script of context.scripts ?? []) {
-      Object.defineProperty(this, script, { value: (...args: unknown[]) => this.#record(script, script, args) });
-    }
+    for (const method of context.scripts.flatMap(methodsOf)) define(this, method);
+  }
+
+  /** Adds a recording method per command; EXEC is not recorded, but done. */
+  static {
+    for (const method of [...METHODS.keys(), ...CALLS]) define(Recorder.prototype, method);
+    Object.defineProperty(Recorder.prototype, 'exec', { value: Recorder.prototype.play });
   }
 
   get length(): number {
-    return this.#entries.length;
+    // As ioredis counts: its MULTI is the first.
+    return this.#entries.length + (this.#context.kind === 'multi' ? 1 : 0);
   }
 
-  /** Plays what was recorded, once. */
+  /** Plays what was recorded. Once: another call gives the same results. */
   play(callback?: Callback): Promise<unknown> {
-    this.#executed ??= this.#context.replay(this.#exclusive, (connection) => {
-      const batch = connection[this.#context.kind]() as unknown as Methods;
-      for (const { method, args } of this.#entries) batch[method]?.(...args);
-      return (batch as unknown as ChainableCommander).exec();
-    });
-    if (callback) this.#executed.then((result) => callback(null, result), callback);
+    this.#executed ??= this.#play();
+    if (callback) this.#executed.then((results) => callback(null, results), callback);
     return this.#executed;
   }
 
-  #record(method: string, name: string, args: unknown[], given = args): this {
-    const kind = classify(name, args);
-    if (kind === 'refused') throw new CommandRefusedError(this.#context.pool, name, USE_INSTEAD);
-    // In a transaction a blocking command does not block.
-    if (kind === 'exclusive' && this.#context.kind === 'pipeline') this.#exclusive = true;
+  /** Records a command. Called by the methods of all commands. */
+  add(method: string, args: readonly unknown[]): this {
+    return this.#add(method, args);
+  }
+
+  #add(method: string, given: readonly unknown[]): this {
+    const isCall = CALLS.includes(method);
+    const name = isCall ? String(given[0]) : (METHODS.get(method) ?? method);
+    if (this.#executed) throw new Error(`${name.toUpperCase()} after exec(): record it in another ${this.#context.kind}()`);
+    if (!(method in this)) throw new TypeError(`${method} is no command`);
+    this.#check(name, withoutCallback(isCall ? given.slice(1) : given));
     this.#entries.push({ method, args: given });
     return this;
   }
+
+  #check(name: string, args: readonly unknown[]): void {
+    const kind = classify(name, args);
+    if (kind === 'refused') throw new CommandRefusedError(this.#context.pool, name, USE_INSTEAD);
+    // In a transaction a blocking command does not block.
+    if (kind === 'exclusive' && this.#context.kind === 'pipeline') this.#blocksForMs = Math.max(this.#blocksForMs, blocksForMs(name, args));
+  }
+
+  async #play(): Promise<unknown> {
+    let played = false;
+    try {
+      return await this.#context.replay(this.#blocksForMs, (connection) => {
+        played = true;
+        const batch = connection[this.#context.kind]() as unknown as Methods;
+        for (const { method, args } of this.#entries) batch[method]?.(...args);
+        return (batch as unknown as ChainableCommander).exec();
+      });
+    } catch (error) {
+      if (!played) for (const { args } of this.#entries) callbackOf(args)?.(error);
+      throw error;
+    }
+  }
+}
+
+function define(target: object, method: string): void {
+  Object.defineProperty(target, method, {
+    value(this: Recorder, ...args: unknown[]) {
+      return this.add(method, args);
+    },
+    configurable: true,
+  });
+}
+
+/** The callback that ioredis takes as the last argument of a command. */
+export function callbackOf(args: readonly unknown[]): Callback | undefined {
+  const last = args.at(-1);
+  return typeof last === 'function' ? (last as Callback) : undefined;
+}
+
+export function withoutCallback(args: readonly unknown[]): readonly unknown[] {
+  return callbackOf(args) ? args.slice(0, -1) : args;
 }

@@ -1,21 +1,76 @@
-import { CommandRefusedError, NotAConnectionError } from '../errors.ts';
-import type { Lease, LeaseKind } from '../pool/lease.ts';
+import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
+import type { Lease } from '../pool/lease.ts';
 import { Pool } from '../pool/pool.ts';
 import { blocksForMs, classify } from './classify.ts';
 import { USE_ADVICE } from './guard.ts';
-import { COMMANDS, type ChainableCommander, Redis } from './ioredis.ts';
-import { Recorder } from './recorder.ts';
+import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
+import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
 
 /** Members of ioredis' class that are no commands, or not for a connection that others are on. */
 type NotOnPool =
-  | 'options' | 'status' | 'stream' | 'isCluster' | 'condition' | 'commandQueue' | 'autoPipelineQueueSize' | 'mode'
-  | 'connect' | 'disconnect' | 'end' | 'duplicate' | 'defineCommand' | 'getBuiltinCommands' | 'createBuiltinCommand'
-  | 'addBuiltinCommand' | 'addedBuiltinSet' | 'scriptsSet' | 'sendCommand' | 'silentEmit' | 'recoverFromFatalError' | 'handleReconnection'
-  | 'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'removeAllListeners' | 'prependListener' | 'prependOnceListener'
-  | 'emit' | 'eventNames' | 'listeners' | 'rawListeners' | 'listenerCount' | 'setMaxListeners' | 'getMaxListeners'
-  | 'multi' | 'pipeline' | 'exec' | 'discard' | 'watch' | 'unwatch' | 'select' | 'auth' | 'hello' | 'reset' | 'quit' | 'monitor'
-  | 'sync' | 'psync' | 'subscribe' | 'psubscribe' | 'ssubscribe' | 'unsubscribe' | 'punsubscribe' | 'sunsubscribe'
-  | 'wait' | 'waitaof' | 'readonly' | 'readwrite' | 'asking' | `_${string}`;
+  | 'options'
+  | 'status'
+  | 'stream'
+  | 'isCluster'
+  | 'condition'
+  | 'commandQueue'
+  | 'autoPipelineQueueSize'
+  | 'mode'
+  | 'connect'
+  | 'disconnect'
+  | 'end'
+  | 'duplicate'
+  | 'defineCommand'
+  | 'getBuiltinCommands'
+  | 'createBuiltinCommand'
+  | 'addBuiltinCommand'
+  | 'addedBuiltinSet'
+  | 'scriptsSet'
+  | 'sendCommand'
+  | 'silentEmit'
+  | 'recoverFromFatalError'
+  | 'handleReconnection'
+  | 'on'
+  | 'once'
+  | 'off'
+  | 'addListener'
+  | 'removeListener'
+  | 'removeAllListeners'
+  | 'prependListener'
+  | 'prependOnceListener'
+  | 'emit'
+  | 'eventNames'
+  | 'listeners'
+  | 'rawListeners'
+  | 'listenerCount'
+  | 'setMaxListeners'
+  | 'getMaxListeners'
+  | 'multi'
+  | 'pipeline'
+  | 'exec'
+  | 'discard'
+  | 'watch'
+  | 'unwatch'
+  | 'select'
+  | 'auth'
+  | 'hello'
+  | 'reset'
+  | 'quit'
+  | 'monitor'
+  | 'sync'
+  | 'psync'
+  | 'subscribe'
+  | 'psubscribe'
+  | 'ssubscribe'
+  | 'unsubscribe'
+  | 'punsubscribe'
+  | 'sunsubscribe'
+  | 'wait'
+  | 'waitaof'
+  | 'readonly'
+  | 'readwrite'
+  | 'asking'
+  | `_${string}`;
 
 /** ioredis' commands, as they can be called on a pool. */
 export interface RedisCommands extends Omit<Redis, NotOnPool> {
@@ -45,8 +100,8 @@ export class CommandPool extends Pool<Redis> {
     return this.#recorder('pipeline', commands);
   }
 
-  multi(commands?: unknown): ChainableCommander {
-    return this.#recorder('multi', commands);
+  multi(commands?: unknown, options?: unknown): ChainableCommander {
+    return this.#recorder('multi', commands, options);
   }
 
   /** Whoever asks for these wants one connection to keep: BullMQ, for one, sees by them what it was given. */
@@ -66,41 +121,43 @@ export class CommandPool extends Pool<Redis> {
     throw new NotAConnectionError(this.name, 'duplicate()');
   }
 
-  /** Sends one command over a lease that ends with its reply. */
-  send(method: string, name: string, args: unknown[], given = args): Promise<unknown> {
-    const callback = typeof given.at(-1) === 'function' ? (given.at(-1) as Callback) : undefined;
-    if (callback) return this.#withCallback(callback, this.send(method, name, args.slice(0, -1), given.slice(0, -1)));
+  /** Sends one command over a lease that ends with its reply. @param given What the method takes; `args` is what of it goes to the server. */
+  send(method: string, name: string, args: readonly unknown[], given = args): Promise<unknown> {
+    const callback = callbackOf(given);
+    if (callback) return withCallback(callback, this.send(method, name, withoutCallback(args), withoutCallback(given)));
     const kind = classify(name, args);
     if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
-    const leaseKind = kind === 'exclusive' && blocksForMs(name, args) === Number.POSITIVE_INFINITY ? 'blocking' : 'library';
-    return this.#onLease(kind === 'exclusive', leaseKind, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...given));
+    const ms = kind === 'exclusive' ? blocksForMs(name, args) : 0;
+    return this.#onLease(ms, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...given));
   }
 
-  /** Names the scripts of the definition as commands. */
+  /** Names the scripts of the definition as commands. @throws InvalidOptionError for a name that is taken. */
   addScripts(): this {
     for (const script of this.#scripts) {
-      Object.defineProperty(this, script, { value: (...args: unknown[]) => this.send(script, script, args) });
+      if (script in this) {
+        const expected = 'given another name, for a pool has a member of that name';
+        throw new InvalidOptionError({ where: `defineRedisPool("${this.name}")`, option: `scripts.${script}`, expected, actual: {} });
+      }
+      for (const method of methodsOf(script)) {
+        Object.defineProperty(this, method, { value: (...args: unknown[]) => this.send(method, script, args) });
+      }
     }
     return this;
   }
 
-  #recorder(kind: 'pipeline' | 'multi', commands: unknown): ChainableCommander {
-    const replay = (exclusive: boolean, batch: (connection: Redis) => Promise<unknown>) => this.#onLease(exclusive, 'library', batch);
-    return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands);
+  #recorder(kind: 'pipeline' | 'multi', commands: unknown, options?: unknown): ChainableCommander {
+    const replay: RecorderContext['replay'] = (ms, batch) => this.#onLease(ms, batch);
+    return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands, options);
   }
 
-  #onLease(exclusive: boolean, kind: LeaseKind, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+  /** @param ms How long it blocks; 0 shares the connection. */
+  #onLease(ms: number, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
     try {
-      const lease = this.lend(exclusive, kind);
+      const lease = this.lend(ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
       return lease instanceof Promise ? lease.then((begun) => untilReply(begun, run)) : untilReply(lease, run);
     } catch (error) {
       return Promise.reject(error);
     }
-  }
-
-  #withCallback(callback: Callback, reply: Promise<unknown>): Promise<unknown> {
-    reply.then((result) => callback(null, result), callback);
-    return reply;
   }
 }
 
@@ -112,17 +169,20 @@ async function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promi
   }
 }
 
-for (const name of COMMANDS) {
-  for (const method of [name, `${name}Buffer`]) {
-    if (method in CommandPool.prototype) continue;
-    Object.defineProperty(CommandPool.prototype, method, {
-      value(this: CommandPool, ...args: unknown[]) {
-        return this.send(method, name, args);
-      },
-    });
-  }
+function withCallback(callback: Callback, reply: Promise<unknown>): Promise<unknown> {
+  reply.then((result) => callback(null, result), callback);
+  return reply;
 }
-for (const method of ['call', 'callBuffer']) {
+
+for (const [method, name] of METHODS) {
+  if (method in CommandPool.prototype) continue;
+  Object.defineProperty(CommandPool.prototype, method, {
+    value(this: CommandPool, ...args: unknown[]) {
+      return this.send(method, name, args);
+    },
+  });
+}
+for (const method of methodsOf('call')) {
   Object.defineProperty(CommandPool.prototype, method, {
     value(this: CommandPool, name: string, ...args: unknown[]) {
       return this.send(method, name, args, [name, ...args]);

@@ -1,0 +1,255 @@
+import type { EventEmitter } from 'node:events';
+import type { Redis } from 'ioredis';
+import { Scope, withRoot, withScope } from 'scoped-pool';
+import type { RedisPool } from 'scoped-pool/redis';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { useRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+import { commandsDuring, errorOf, poolOn } from './support.ts';
+
+const redis = useRedis();
+beforeEach(() => redis().observer.flushall());
+
+describe('a connection that is kept beyond its lease', () => {
+  const KEPT: readonly (readonly [string, (kept: Redis) => unknown])[] = [
+    ['get', (kept) => kept.get('key')],
+    ['getBuffer', (kept) => kept.getBuffer('key')],
+    ['call', (kept) => kept.call('GET', 'key')],
+    ['quit', (kept) => kept.quit()],
+    ['subscribe', (kept) => kept.subscribe('channel')],
+    ['monitor', (kept) => kept.monitor()],
+    ['disconnect', (kept) => kept.disconnect()],
+    ['end', (kept) => kept.end()],
+    ['on', (kept) => kept.on('message', () => {})],
+    ['a new multi', (kept) => kept.multi().get('key').exec().then(firstError)],
+    ['a new pipeline', (kept) => kept.pipeline().get('key').exec().then(firstError)],
+  ];
+
+  it.each(KEPT)('sends nothing any more: %s', async (_, use) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const kept: Redis[] = [];
+      await pool.use((connection) => kept.push(connection));
+      await pool.share((connection) => kept.push(connection));
+      const seen = await commandsDuring(redis(), async () => {
+        for (const connection of kept) expect((await errorOf(() => use(connection))).code).toBe('ERR_LEASE_ENDED');
+      });
+      expect(seen).toEqual([]);
+      expect(await pool.ping()).toBe('PONG');
+      expect(pool.stats()).toMatchObject({ created: 1, closed: 0 });
+    });
+  });
+
+  it.each(['pipeline', 'multi'] as const)('sends nothing of a %s that was begun in time', async (kind) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const exclusive = await pool.use((connection) => ({ batch: connection[kind]().set('key', 1) }));
+      const shared = await pool.share((connection) => ({ batch: connection[kind]().set('key', 1) }));
+      const seen = await commandsDuring(redis(), async () => {
+        for (const { batch } of [exclusive, shared])
+          expect((await errorOf(() => batch.exec().then(firstError))).code).toBe('ERR_LEASE_ENDED');
+      });
+      expect(seen).toEqual([]);
+    });
+  });
+
+  it('sends nothing while somebody else holds the connection', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      const kept: Redis[] = [];
+      await pool.use((connection) => kept.push(connection));
+      await pool.use(async (connection) => {
+        await connection.watch('key');
+        expect((await errorOf(() => kept[0]?.set('key', 'foreign'))).code).toBe('ERR_LEASE_ENDED');
+        expect(await connection.multi().set('key', 'mine').exec()).toEqual([[null, 'OK']]);
+      });
+      expect(await pool.get('key')).toBe('mine');
+    });
+  });
+
+  it('leaks out of a scope no more than out of use()', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const reported: unknown[] = [];
+      const leaked = await withScope(() => pool.acquire().then(({ resource }) => ({ resource })), {
+        onSuppressed: (error) => reported.push(error),
+      });
+      expect((await errorOf(() => leaked.resource.get('key'))).code).toBe('ERR_LEASE_ENDED');
+      expect(reported).toEqual([expect.objectContaining({ code: 'ERR_LEASE_LEAKED' })]);
+      expect(pool.stats().leaked).toBe(1);
+    });
+  });
+});
+
+/** Pipelines give their errors as results. */
+function firstError(results: readonly (readonly [unknown, unknown])[] | null): void {
+  for (const [error] of results ?? []) if (error) throw error;
+}
+
+describe('an exclusive lease', () => {
+  it('keeps everybody out of a transaction that is open', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 2 });
+      await pool.use(async (connection) => {
+        await connection.multi({ pipeline: false });
+        expect(await connection.set('a', 1)).toBe('QUEUED');
+        const others = await Promise.all(Array.from({ length: 50 }, () => pool.incr('n')));
+        expect(others).toEqual(Array.from({ length: 50 }, (_, n) => n + 1));
+        expect(await connection.exec()).toEqual([[null, 'OK']]);
+      });
+    });
+  });
+
+  it('makes a WATCH work: the transaction fails after a foreign write', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const result = await pool.use(async (connection) => {
+        await connection.watch('key');
+        await pool.set('key', 'foreign');
+        return connection.multi().set('key', 'mine').exec();
+      });
+      expect(result).toBeNull();
+      expect(await pool.get('key')).toBe('foreign');
+    });
+  });
+
+  it('does not hand an un-awaited BLPOP to the next holder', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      let popped: Promise<unknown> | undefined;
+      await pool.use((connection) => {
+        popped = connection.blpop('list', 0);
+        popped.catch(() => {});
+      });
+      expect(await pool.use((connection) => connection.ping())).toBe('PONG');
+      await pool.rpush('list', 'for nobody');
+      expect((await errorOf(() => popped)).message).toBe('Connection is closed.');
+      expect(await pool.lrange('list', 0, -1)).toEqual(['for nobody']);
+    });
+  });
+});
+
+/** What holders leave on a connection. */
+const DIRTY: readonly (readonly [string, (connection: Redis) => unknown])[] = [
+  ['WATCH', (connection) => connection.watch('key')],
+  ['an open MULTI', (connection) => connection.multi({ pipeline: false })],
+  ['an open MULTI by call', (connection) => connection.call('MULTI')],
+  ['another database', (connection) => connection.select(1)],
+  ['another database by call', (connection) => connection.call('SELECT', 1)],
+  ['a subscription', (connection) => connection.subscribe('channel')],
+  ['a pattern', (connection) => connection.psubscribe('channel*')],
+  ['another name', (connection) => connection.client('SETNAME', 'mine')],
+  ['replies switched off', (connection) => void connection.client('REPLY', 'OFF').catch(() => {})],
+  ['RESET', (connection) => connection.reset()],
+  ['QUIT', (connection) => connection.quit()],
+  ['disconnect()', (connection) => connection.disconnect()],
+  ['a command without its reply', (connection) => void connection.blpop('list', 0).catch(() => {})],
+];
+
+const CLEAN: readonly (readonly [string, (connection: Redis) => unknown])[] = [
+  ['plain commands', (connection) => connection.set('a', 1)],
+  ['a transaction', (connection) => connection.multi().set('a', 1).exec()],
+  ['WATCH and EXEC', (connection) => connection.watch('a').then(() => connection.multi().set('b', 1).exec())],
+  ['WATCH and UNWATCH', (connection) => connection.watch('a').then(() => connection.unwatch())],
+  ['MULTI and DISCARD', (connection) => connection.multi({ pipeline: false }).then(() => connection.discard())],
+  ['a database and back', (connection) => connection.select(1).then(() => connection.select(0))],
+  ['an error of a command', (connection) => connection.call('NOSUCH').catch(() => {})],
+  ['an error of its own', () => Promise.reject(new Error('mine'))],
+  ['a blocking command that was awaited', (connection) => connection.rpush('l', 1).then(() => connection.blpop('l', 1))],
+  ['waiting for replicas', (connection) => connection.wait(0, 1)],
+  ['listeners', (connection) => void connection.on('message', () => {})],
+];
+
+describe('after its lease, a connection', () => {
+  async function opened(use: (connection: Redis) => unknown, times = 3): Promise<{ readonly opened: number; readonly pool: RedisPool }> {
+    const pool = poolOn(redis(), { max: 1 });
+    const before = await redis().connectionsReceived();
+    for (let n = 0; n < times; n++) await Promise.resolve(pool.use(use)).catch(() => {});
+    expect(await pool.use((connection) => connection.ping())).toBe('PONG');
+    return { opened: (await redis().connectionsReceived()) - before, pool };
+  }
+
+  it.each(DIRTY)('is replaced when this was left on it: %s', (_, use) =>
+    withRoot(async () => {
+      const { opened: connections, pool } = await opened(use);
+      expect(connections).toBe(4);
+      expect(await pool.client('GETNAME')).toContain(pool.name);
+    }),
+  );
+
+  it.each(CLEAN)('is lent again after %s', (_, use) => withRoot(async () => expect((await opened(use)).opened).toBe(1)));
+
+  it('knows its own database, and another one', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { db: 2, max: 1 });
+      await pool.use((connection) => connection.select(2));
+      expect(pool.stats().closed).toBe(0);
+      await pool.use((connection) => connection.select(0));
+      await pool.set('key', 'value');
+      expect(pool.stats().created).toBe(2);
+      await redis().observer.select(2);
+      expect(await redis().observer.get('key')).toBe('value');
+      await redis().observer.select(0);
+    });
+  });
+});
+
+describe('a listener of a holder', () => {
+  it('hears what happens on the connection, and goes with the lease', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const messages: unknown[] = [];
+      await pool.use(async (connection) => {
+        expect(connection.on('message', (...message) => messages.push(message))).toBe(connection);
+        await connection.subscribe('channel');
+        await redis().observer.publish('channel', 'hello');
+        await until(() => messages.length > 0);
+        expect(messages).toEqual([['channel', 'hello']]);
+      });
+    });
+  });
+
+  it.each(['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const)('does not stay behind: %s', async (method) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      const counts = [];
+      for (let n = 0; n < 3; n++) {
+        counts.push(await pool.use((connection) => (connection as EventEmitter)[method]('error', () => {}).listenerCount('error')));
+      }
+      expect(new Set(counts).size).toBe(1);
+      expect(pool.stats().created).toBe(1);
+    });
+  });
+
+  it('can be removed, while those of the library stay', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      await pool.use((connection) => {
+        const before = connection.listenerCount('close');
+        const mine = () => {};
+        connection
+          .on('close', mine)
+          .off('close', mine)
+          .on('close', mine)
+          .removeListener('close', mine)
+          .on('close', mine)
+          .removeAllListeners('close');
+        expect(connection.listenerCount('close')).toBe(before);
+        expect(connection.emit('mine')).toBe(false);
+      });
+      await pool.use((connection) => connection.quit());
+      await until(() => pool.stats().closedBy.dead + pool.stats().closedBy.destroyed === 1);
+    });
+  });
+});
+
+it('a scope that is closed leaves no connection behind', async () => {
+  const root = new Scope({ parent: null });
+  const pool = poolOn(redis());
+  await root.run(async () => {
+    await Promise.all(Array.from({ length: 5 }, () => pool.use((connection) => connection.ping())));
+    expect(await redis().clients(`sp:test:${pool.name}`)).toHaveLength(5);
+  });
+  await root.close();
+  expect(await redis().clients(`sp:test:${pool.name}`)).toEqual([]);
+});
