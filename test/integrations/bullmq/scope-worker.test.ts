@@ -14,7 +14,9 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
 
   it('gives the same worker back, with a root scope named after it', async () => {
     const worker = await anyWorker();
+    const keys = Object.keys(worker);
     expect(scopeWorker(worker)).toBe(worker);
+    expect(Object.keys(worker)).toEqual(keys);
     expect(scopeOf(worker)).toMatchObject({ name: `worker:${worker.name}`, parent: null, state: 'open' });
   });
 
