@@ -156,6 +156,24 @@ describe('Rule 6: failing creation', () => {
     });
   });
 
+  it('keeps no restraint of a failure that is over, not even a timer', async () => {
+    const server = new Server();
+    const second = gate();
+    server.onCreate = () => (server.attempts === 1 ? Promise.reject(refused) : second.promise);
+    const pool = poolOf(server, { max: 2 });
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    await withRoot(async () => {
+      const before = timers();
+      const leases = [pool.acquire(), pool.acquire()];
+      while (pool.stats().createFailed === 0) await turns(1);
+      // For the waiters, for the creation under way, for the next step of the backoff.
+      expect(timers()).toBe(before + 3);
+      second.open();
+      for (const lease of leases) (await lease).release();
+      expect(timers()).toBe(before);
+    });
+  });
+
   it('gives create up after createTimeoutMs, aborts its signal, and destroys what arrives late', async () => {
     const server = new Server();
     const late = gate();

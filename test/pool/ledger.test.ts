@@ -23,6 +23,22 @@ describe('Rule 1: the ledger', () => {
     expect(ledger.size).toBe(0);
   });
 
+  // generic-pool counts a creation that has just ended as one to come, and then creates later, several at once.
+  it.each([0, 1, 2, 3])('enters each slot once, however many ticks (%i) lie between them', async (ticks) => {
+    const ledger = new Ledger<string>(5);
+    const slots = Array.from({ length: 5 }, () => new Slot<string>());
+    const entered: Promise<Slot<string>>[] = [];
+    for (const slot of slots) {
+      entered.push(ledger.enter(slot));
+      for (let tick = 0; tick < ticks; tick++) await undefined;
+    }
+    const all = await Promise.all(entered);
+    for (const [place, slot] of slots.entries()) expect(all[place]).toBe(slot);
+    expect(ledger.size).toBe(5);
+    for (const slot of slots) await ledger.strikeOut(slot);
+    expect(ledger.size).toBe(0);
+  });
+
   it('opens nothing by itself and sets no timer', async () => {
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const before = timers();

@@ -158,18 +158,34 @@ describe('Rule 2: who gets which slot', () => {
     script.verify();
   });
 
-  it('survives a resource that reports its death while it is asked for', () => {
+  it('lets a nested acquire go before whoever came first, of either kind', () => {
     const script = new Script(2);
-    const [first, second] = script.warm(2) as [Slot<number>, Slot<number>];
-    script.isUsable = (slot) => {
-      if (slot !== second || slot.state === 'closing') return slot !== second;
-      script.scheduler.retire(slot);
-      return false;
-    };
+    script.warm(2);
+    times(2, () => script.acquire('exclusive'));
+    const [outer, other] = script.holders;
+    script.acquire('shared');
+    const nested = script.acquire('exclusive', outer);
+    script.release(other);
+    expect(script.waiters).not.toContain(nested);
+    expect(script.waiters).toHaveLength(1);
+  });
+
+  it('survives resources that report their death while they are asked for, in the middle of a decision', () => {
+    const script = new Script(3);
+    const [first, second, third] = script.warm(3) as [Slot<number>, Slot<number>, Slot<number>];
     times(3, () => script.acquire('exclusive'));
-    expect(script.holders.map(({ slot }) => slot)).toEqual([first]);
-    expect(script.closing).toEqual([second]);
+    times(3, () => script.acquire('exclusive'));
+    script.isUsable = (slot) => {
+      if (slot === first) script.scheduler.retire(second);
+      return slot !== second;
+    };
+    const holderOf = (slot: Slot<number>) => script.holders.find((holder) => holder.slot === slot);
+    script.release(holderOf(second));
+    script.release(holderOf(first));
+    script.release(holderOf(third));
     script.verify();
+    expect(script.waiters).toHaveLength(1);
+    expect(script.closing).toEqual([second]);
   });
 });
 
