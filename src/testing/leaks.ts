@@ -1,8 +1,10 @@
 import { after, now } from '../clock.ts';
 import { shared } from '../context.ts';
-import { type HolderFacts, LeaksFoundError } from '../errors.ts';
+import { LeaksFoundError } from '../errors.ts';
 import { type Check, checkOptions, duration } from '../options.ts';
 import type { Engine } from '../pool/engine.ts';
+import type { Lease } from '../pool/index.ts';
+import { siteOf } from '../pool/sampler.ts';
 import { type Scope, type TreeNode, tryCurrentScope } from '../scope/index.ts';
 
 /** Settings of `expectNoLeaks`. */
@@ -41,7 +43,7 @@ function findLeaks(allowed: ReadonlySet<string>): string[] {
   return [...(shared.roots as Set<Scope>)].flatMap((root) => {
     if (allowed.has(root.name)) return [];
     const pools = poolsOf(root);
-    const leased = leasesIn(root.tree(), '', new Sites(pools));
+    const leased = leasedIn(root, pools);
     return isBelow(mine, root) ? leased : [rootLine(root), ...leased, ...pools.flatMap(connectionLine)];
   });
 }
@@ -65,38 +67,57 @@ function connectionLine({ name, root, scheduler }: Engine<unknown>): string[] {
   return scheduler.open === 0 ? [] : [`pool "${name}" of root scope "${root.name}": connections open: ${scheduler.open}`];
 }
 
-/** A line for each lease and waiter below a node. @param above Where the node is. */
-function leasesIn(node: TreeNode, above: string, sites: Sites): string[] {
-  const path = `${above}${above && ' > '}"${node.name}"`;
-  return node.children.flatMap((child) => {
-    if (child.kind !== 'lease' && child.kind !== 'waiter') return leasesIn(child, path, sites);
-    const what = child.kind === 'lease' ? 'lease of' : 'acquire that waits for';
-    return `${what} pool "${child.name}" in scope ${path}, ${child.state}, for ${ms(child.ageMs)}, since ${sites.take(child, node.name)}`;
+/**
+ * A line for each lease and waiter below a root. The pools of the root know the line of code that acquired it; what
+ * they do not know (a command on its way, a lease of an isolated scope) is in the tree alone.
+ */
+function leasedIn(root: Scope, pools: readonly Engine<unknown>[]): string[] {
+  const known = pools.flatMap((pool) => leasesOf(pool).map((lease) => ({ key: keyOf(lease.describe(), lease.scope.name), lease })));
+  const keys = known.map(({ key }) => key);
+  const others = leasesBelow(root.tree(), '').filter(({ node, scope }) => {
+    const place = keys.indexOf(keyOf(node, scope));
+    if (place >= 0) keys.splice(place, 1);
+    return place < 0;
   });
+  return [
+    ...known.map(({ lease }) => leaseLine(lease.describe(), pathOf(lease.scope), siteOf(lease.sample))),
+    ...others.map(({ node, path }) => leaseLine(node, path, undefined)),
+  ];
 }
 
-/** Lines of code that acquired what a root holds. A tree does not show them, and a pool does not know where in the tree. */
-class Sites {
-  readonly #known: { readonly pool: string; readonly facts: HolderFacts }[];
+function leasesOf({ scheduler: { slots, waiters } }: Engine<unknown>): Lease<unknown>[] {
+  const holders = [...slots].flatMap(({ holder, sharers }) => (holder ? [holder] : [...sharers]));
+  return [...holders, ...[...waiters].map(({ lease }) => lease)];
+}
 
-  constructor(pools: readonly Engine<unknown>[]) {
-    this.#known = pools.flatMap(({ name, scheduler: { slots, waiters } }) => {
-      const holders = [...slots].flatMap(({ holder, sharers }) => (holder ? [holder] : [...sharers]));
-      const leases = [...holders, ...[...waiters].map(({ lease }) => lease)];
-      return leases.map((lease) => ({ pool: name, facts: lease.facts() }));
-    });
-  }
+/** The same for a lease and its node in the tree. */
+function keyOf({ kind, name, state }: TreeNode, scope: string): string {
+  return JSON.stringify([kind, name, state, scope]);
+}
 
-  /** The line of the lease that comes nearest in age; each is given once. */
-  take({ name, ageMs, state }: TreeNode, scope: string): string {
-    const alike = this.#known.filter(({ pool, facts }) => {
-      return pool === name && facts.scope === scope && facts.exclusive === state.startsWith('exclusive');
-    });
-    const distance = (known: { readonly facts: HolderFacts }) => Math.abs(known.facts.heldMs - ageMs);
-    const [nearest] = alike.sort((a, b) => distance(a) - distance(b));
-    if (nearest) this.#known.splice(this.#known.indexOf(nearest), 1);
-    return nearest?.facts.site ?? 'a line that was not sampled';
-  }
+interface Leased {
+  readonly node: TreeNode;
+  /** Name of the scope it is held in, and of all above. */
+  readonly scope: string;
+  readonly path: string;
+}
+
+function leasesBelow({ name, children }: TreeNode, above: string): Leased[] {
+  const path = `${above}${above && ' > '}"${name}"`;
+  return children.flatMap((node) => (isLease(node) ? [{ node, scope: name, path }] : leasesBelow(node, path)));
+}
+
+function isLease({ kind }: TreeNode): boolean {
+  return kind === 'lease' || kind === 'waiter';
+}
+
+function pathOf({ name, parent }: Scope): string {
+  return `${parent ? `${pathOf(parent)} > ` : ''}"${name}"`;
+}
+
+function leaseLine({ kind, name, state, ageMs }: TreeNode, path: string, site: string | undefined): string {
+  const what = kind === 'lease' ? 'lease of' : 'acquire that waits for';
+  return `${what} pool "${name}" in scope ${path}, ${state}, for ${ms(ageMs)}, since ${site ?? 'a line that was not sampled'}`;
 }
 
 function ms(time: number): string {

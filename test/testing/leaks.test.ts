@@ -73,6 +73,17 @@ describe('expectNoLeaks', () => {
     for (const lease of acquired) lease.release();
   });
 
+  it('finds what is leased in an isolated scope', async () => {
+    const isolated = new Scope({ parent: openRoot('app'), isolate: true, name: 'plugin' });
+    const lease = await isolated.run(() => one.acquire());
+    expect(await leaks()).toEqual([
+      expect.stringMatching(/^root scope "app"/),
+      expect.stringMatching(/^lease of pool "leaks" in scope "app" > "plugin", exclusive, for \d+ ms/),
+    ]);
+    lease.release();
+    await isolated.close();
+  });
+
   it('finds connections that idle in a root', async () => {
     await openRoot('idle').run(() => one.use(() => {}));
     expect(await leaks()).toEqual([expect.stringContaining('"idle"'), 'pool "leaks" of root scope "idle": connections open: 1']);
