@@ -23,7 +23,7 @@ afterEach(async () => {
 
 /** Fetches a path; `gone()` hangs up. */
 function request(port: number, path: string) {
-  const asked = get({ port, path, host: '127.0.0.1', agent: false });
+  const asked = get({ port, path, host: '127.0.0.1', headers: { connection: 'close' } });
   const text = once(asked, 'response').then(async ([response]) => {
     const parts: string[] = [];
     for await (const part of response.setEncoding('utf8')) parts.push(part);

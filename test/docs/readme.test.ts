@@ -84,7 +84,7 @@ async function visit(http: Server): Promise<string> {
   const address = await until(() => http.address());
   if (!address || typeof address === 'string') throw new Error('listens on no port');
   return new Promise((resolve, reject) => {
-    const asked = get({ port: address.port, agent: false }, async (response) => {
+    const asked = get({ port: address.port, headers: { connection: 'close' } }, async (response) => {
       const parts: string[] = [];
       for await (const part of response.setEncoding('utf8')) parts.push(part);
       resolve(parts.join(''));

@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import * as errors from '../../src/errors.ts';
+import { read, root } from './markdown.ts';
+
+const facts: errors.AcquireFacts = {
+  ...{ pool: 'redis', scope: 'worker', phase: 'waiting', exclusive: true, waitedMs: 5, max: 1, inUse: 1, idle: 0, pending: 1 },
+  holders: [{ scope: 'job', exclusive: true, heldMs: 4, site: 'job.ts:1:1' }],
+};
+
+/** One of each, with the words of its message that say what to do. */
+const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
+  [
+    new errors.InvalidOptionError({ where: 'definePool()', option: 'max', expected: 'an integer', actual: 'a' }),
+    'must be an integer; got "a"',
+  ],
+  [new errors.NoScopeError('pool "redis"'), 'Run it inside withRoot()'],
+  [new errors.ScopeClosedError('job', 'closed'), 'Await the work before its scope ends'],
+  [new errors.ScopeCancelledError('job', new Error('why')), 'See the cause'],
+  [new errors.ScopeDeadlockError('job'), 'await it outside'],
+  [new errors.ScopeTimeoutError('job', ['task'], 5), 'raise graceMs'],
+  [new errors.UnknownLimitError('worker', 'rdis', ['redis']), 'Correct the name'],
+  [new errors.IncompatibleCopyError('1', '2'), 'Install one version'],
+  [new errors.AcquireTimeoutError(facts), 'raise max'],
+  [new errors.PoolDeadlockError(facts), 'work with the connection you were given'],
+  [new errors.TooManyWaitersError(facts), 'raise max'],
+  [new errors.AcquireAbortedError('redis', new Error('why')), 'See the cause'],
+  [new errors.PoolClosedError('redis', 'worker'), 'It opens again in a new root scope'],
+  [new errors.PoolRedefinedError('redis', 'a.ts:1', 'b.ts:1'), 'Define it once and import it'],
+  [new errors.FactoryTimeoutError('redis', 'create', 5), 'raise createTimeoutMs'],
+  [new errors.LeaseEndedError('redis', 'GET'), 'Keep the work inside use(fn)'],
+  [new errors.LeaseLeakedError('redis', { scope: 'job', exclusive: true, heldMs: 1, site: undefined }), 'Await use(fn)'],
+  [new errors.IllegalMoveError('free', 'closed'), 'Please report it'],
+  [new errors.CommandRefusedError('redis', 'watch', 'Lease a connection'), 'Lease a connection'],
+  [new errors.CommandTimeoutError('redis', 'get', 5), 'raise commandTimeoutMs'],
+  [new errors.ConnectTimeoutError('redis', false, 5), 'raise connectTimeoutMs'],
+  [new errors.NotAConnectionError('redis', 'options'), 'lend one with use(fn)'],
+  [new errors.NotAWorkerError('its first argument must be a Worker'), 'its first argument must be a Worker'],
+  [new errors.SandboxedWorkerError('mails'), 'Scope the processor file instead'],
+  [new errors.WorkerClosedError('mails'), 'Wrap a worker right after it is made'],
+  [new errors.WorkerNotScopedError('Worker "mails"'), 'Wrap it first'],
+  [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
+  [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
+  [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],
+];
+
+/** Every class that can be thrown. */
+const classes = Object.entries(errors).flatMap(([name, value]) =>
+  typeof value === 'function' && value.prototype instanceof Error && name !== 'ScopedPoolError' ? [name] : [],
+);
+
+const sections = [...read('docs/errors.md').matchAll(/^### (ERR_\w+)\n\n`(\w+)`(.*)\n\nWhen: (.+)\n\nDo: (.+)$/gm)].map(
+  ([, code = '', name = '']) => `${code} ${name}`,
+);
+
+describe('docs/errors.md', () => {
+  it('lists every class with its code, and no other', () => {
+    expect([...sections].sort()).toEqual(SAMPLES.map(([error]) => `${error.code} ${error.name}`).sort());
+  });
+
+  it('gives every code a section of the same form', () => {
+    expect(sections).toHaveLength(read('docs/errors.md').match(/^### /gm)?.length ?? 0);
+  });
+});
+
+describe('every error', () => {
+  it('is one of those above', () => {
+    expect(SAMPLES.map(([error]) => error.name).sort()).toEqual(classes.sort());
+  });
+
+  it.each(SAMPLES.map(([error, advice]) => [error.code, error, advice] as const))('%s says what to do', (code, error, advice) => {
+    expect(error).toBeInstanceOf(errors.ScopedPoolError);
+    expect(code).toMatch(/^ERR_[A-Z_]+$/);
+    expect(error.message).toContain(advice);
+  });
+
+  it('has a code of its own', () => {
+    expect(new Set(SAMPLES.map(([{ code }]) => code)).size).toBe(SAMPLES.length);
+  });
+
+  it('is met in a test', () => {
+    const files = readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true });
+    const others = files.filter((file) => file.isFile() && /\.ts$/.test(file.name) && file.parentPath !== import.meta.dirname);
+    const tests = others.map((file) => readFileSync(join(file.parentPath, file.name), 'utf8')).join('\n');
+    const unmet = SAMPLES.filter(([{ code, name }]) => !new RegExp(`\\b(?:${code}|${name})\\b`).test(tests));
+    expect(unmet.map(([{ code }]) => code)).toEqual([]);
+  });
+});

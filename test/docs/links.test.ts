@@ -1,0 +1,45 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { anchorsOf, linksOf, read, root } from './markdown.ts';
+
+const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/errors.md'];
+
+describe.each(PAGES)('%s', (page) => {
+  const text = read(page);
+
+  it('links to what exists', () => {
+    const broken = linksOf(text).filter((link) => {
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? page : join(dirname(page), file);
+      if (!existsSync(join(root, target))) return true;
+      return anchor !== undefined && !anchorsOf(read(target)).has(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('names files that exist', () => {
+    const named = [...text.matchAll(/`((?:src|test|dev|demo|bench|docs|examples)\/[\w./-]+\.\w+)`/g)].map(({ 1: file = '' }) => file);
+    expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  it('names every folder of src', () => {
+    const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const { name } of folders) expect(read('docs/architecture.md')).toContain(name);
+  });
+});
+
+describe('README.md', () => {
+  it('names every entry of the package', () => {
+    const entries = Object.keys(JSON.parse(read('package.json')).exports).filter((entry) => entry !== './package.json');
+    for (const entry of entries) expect(read('README.md')).toContain(`'${entry.replace('.', 'scoped-pool')}'`);
+  });
+
+  it('names only scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    const named = [...read('README.md').matchAll(/npm run ([\w:-]+)/g)].map(({ 1: script = '' }) => script);
+    expect(named.filter((script) => !(script in scripts))).toEqual([]);
+  });
+});
