@@ -1,0 +1,87 @@
+import { inspect } from 'node:util';
+import { currentScope, withRoot } from 'scoped-pool';
+import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { useRedis } from '../support/redis.ts';
+import { errorOf, poolOn } from './support.ts';
+
+const SECRET = 'hunter2-not-shown';
+
+const redis = useRedis({ fresh: true });
+beforeAll(async () => {
+  await redis().observer.acl('SETUSER', 'alice', 'on', '>right-one', '~*', '&*', '+@all');
+});
+
+const host = () => ({ host: redis().server.host, port: redis().server.port });
+const asUrl = (password: string) => ({ url: `redis://alice:${password}@${redis().server.host}:${redis().server.port}/1` });
+
+/** Everything that a log could show of an error, its cause included. */
+function shown(value: unknown): string {
+  return inspect(value, { depth: 20, showHidden: true, getters: true }) + JSON.stringify(value) + String((value as Error).stack);
+}
+
+describe('a wrong password', () => {
+  it.each([
+    ['url', () => asUrl(SECRET)],
+    ['username and password', () => ({ url: undefined, ...host(), username: 'alice', password: SECRET })],
+  ])('in %s fails with the words of the server, long before the handshake times out, and shows no password', async (_, options) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { ...options(), connectTimeoutMs: 600_000, acquireTimeoutMs: 150 });
+      const before = await redis().connectionsReceived();
+      const error = await errorOf(() => pool.get('a'));
+      expect(error.code).toBe('ERR_POOL_ACQUIRE_TIMEOUT');
+      expect(error.cause).toMatchObject({ name: 'ReplyError', message: expect.stringMatching(/^WRONGPASS/) });
+      // Without backoff, there are hundreds of attempts in the time.
+      expect((await redis().connectionsReceived()) - before).toBeLessThan(20);
+      expect(shown(error)).not.toContain(SECRET);
+      expect(shown(pool.stats())).not.toContain(SECRET);
+      expect(shown(currentScope().tree())).not.toContain(SECRET);
+    });
+  });
+
+  it('does not show in other failures of a pool', async () => {
+    const proxy = await FaultProxy.start(host());
+    proxy.admit = 'silent';
+    const url = `redis://alice:${SECRET}@127.0.0.1:${proxy.port}`;
+    const failures = await withRoot(async () => {
+      const pool = poolOn(redis(), { url, connectTimeoutMs: 30, acquireTimeoutMs: 100 });
+      const timeout = await errorOf(() => pool.get('a'));
+      await proxy.refuse();
+      return [timeout, await errorOf(() => pool.get('a'))];
+    });
+    expect(failures.map(({ code }) => code)).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', 'ERR_POOL_ACQUIRE_TIMEOUT']);
+    expect(shown(failures)).not.toContain(SECRET);
+    await proxy.stop();
+  });
+
+  it.each<readonly [string, object]>([
+    ['a URL without slashes', { url: `redis:alice:${SECRET}@host` }],
+    ['a URL of another kind', { url: `http://alice:${SECRET}@host` }],
+    ['a URL that is cut', { url: `alice:${SECRET}@host:6379` }],
+    ['a strange query', { url: `redis://host?pasword=${SECRET}&retryStrategy=1` }],
+    ['a list of URLs', { url: [`redis://alice:${SECRET}@host`] }],
+    ['a misspelt option', { pasword: SECRET }],
+    ['an option of ours that is misspelt', { urls: `redis://alice:${SECRET}@host` }],
+    ['a password that is no text', { password: Symbol.for(SECRET) }],
+    ['a connection name', { connectionName: SECRET }],
+    ['scripts that are none', { scripts: SECRET }],
+  ])('does not show in the error of %s', async (_, options) => {
+    const error = await errorOf(() => defineRedisPool('secret', options));
+    expect(error.code).toBe('ERR_INVALID_OPTION');
+    expect(shown(error)).not.toContain(SECRET);
+  });
+});
+
+describe('the right password', () => {
+  it.each([
+    ['url', () => asUrl('right-one')],
+    ['username and password', () => ({ url: undefined, ...host(), username: 'alice', password: 'right-one', db: 1 })],
+  ])('in %s lets us in', async (_, options) => {
+    await withRoot(async () => {
+      const pool: RedisPool = poolOn(redis(), options());
+      expect(await pool.acl('WHOAMI')).toBe('alice');
+      expect(await pool.client('INFO')).toContain('db=1');
+    });
+  });
+});
