@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withRoot } from 'scoped-pool';
+import { defineRedisPool, type RedisPoolOptions } from 'scoped-pool/redis';
+import { afterAll, describe, expect, it } from 'vitest';
+import { useRedis } from '../support/redis.ts';
+import { errorOf, poolOn } from './support.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sp-'));
+const socket = join(folder, 'redis.sock');
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const redis = useRedis({ fresh: true, args: ['--unixsocket', socket] });
+
+/** What is wrong, the options, and what the message says. */
+const BAD: readonly (readonly [string, unknown, RegExp])[] = [
+  ['an unknown option', { hots: 'localhost' }, /hots must be left out: known are .*host/],
+  ['no object', null, /options must be an object; got null/],
+  ['a list', [], /options must be an object/],
+  ['a text', 'redis://localhost', /options must be an object/],
+  ['a URL of another kind', { url: 'http://localhost' }, /url must be a URL like redis/],
+  ['a URL that is none', { url: 'localhost' }, /url must be/],
+  ['an empty URL', { url: '' }, /url must be/],
+  ['a URL with an option that the pool owns', { url: 'redis://localhost?lazyConnect=0' }, /url must be a URL without "lazyConnect"/],
+  ['a URL with an unknown option', { url: 'redis://localhost?foo=1' }, /url must be a URL without "foo"/],
+  ['a URL and a host', { url: 'redis://localhost', host: 'localhost' }, /host must be left out beside url/],
+  ['a URL and a port', { url: 'redis://localhost', port: 6379 }, /port must be left out beside url/],
+  ['a URL and a path', { url: 'redis://localhost', path: '/tmp/a' }, /path must be left out beside url/],
+  ['an empty host', { host: ' ' }, /host must be a text that is not empty/],
+  ['port 0', { port: 0 }, /port must be a port from 1 to 65535/],
+  ['port 65536', { port: 65_536 }, /port must be/],
+  ['a port that is no number', { port: 'redis' }, /port must be/],
+  ['a port that is true', { port: true }, /port must be/],
+  ['a database below 0', { db: -1 }, /db must be an integer from 0/],
+  ['a password that is a number', { password: 1234 }, /password must be a text; got a value of type number/],
+  ['a prefix that is a number', { keyPrefix: 1 }, /keyPrefix must be a text/],
+  ['scripts without Lua', { scripts: { one: {} } }, /scripts must be an object of scripts/],
+  ['max 0', { max: 0 }, /max must be an integer from 1; got 0/],
+  ['max 1.5', { max: 1.5 }, /max must be/],
+  ['a max that is a text', { max: '10' }, /max must be.*got "10"/],
+  ['more at least than at most', { min: 3, max: 2 }, /min must be at most max \(2\); got 3/],
+  ['a service without a name', { service: '' }, /service must be/],
+  ['connectTimeoutMs 0', { connectTimeoutMs: 0 }, /connectTimeoutMs must be milliseconds from 1/],
+  ['commandTimeoutMs below 0', { commandTimeoutMs: -5 }, /commandTimeoutMs must be/],
+  ['idleTimeoutMs NaN', { idleTimeoutMs: Number.NaN }, /idleTimeoutMs must be/],
+  ['unique that is a text', { unique: 'yes' }, /unique must be true or false/],
+  ['an option of the generic pool', { createTimeoutMs: 5 }, /createTimeoutMs must be left out/],
+];
+
+/** Options of ioredis that the pool owns, each with what it would do. */
+const OWNED = [
+  ...['lazyConnect', 'retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'autoResendUnfulfilledCommands', 'autoResubscribe'],
+  ...['enableOfflineQueue', 'enableAutoPipelining', 'monitor', 'connectTimeout', 'commandTimeout', 'socketTimeout', 'blockingTimeout'],
+  ...['connectionName', 'replyMapping'],
+];
+
+describe('defineRedisPool', () => {
+  it.each(BAD)('refuses %s at once', async (_, options, message) => {
+    const error = await errorOf(() => defineRedisPool('bad', options as RedisPoolOptions));
+    expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(message) });
+    expect(error.message).toMatch(/^defineRedisPool\("bad"\): /);
+  });
+
+  it.each(['', '  ', undefined, 5, null])('refuses %j as a name', async (name) => {
+    expect((await errorOf(() => defineRedisPool(name as string))).code).toBe('ERR_INVALID_OPTION');
+  });
+
+  it.each(OWNED)('refuses %s, which the pool owns, and says why', async (option) => {
+    const error = await errorOf(() => defineRedisPool('bad', { [option]: null }));
+    expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(`${option} must be left out: .{20}`) });
+  });
+
+  it('opens nothing, and takes an option that is undefined as absent', async () => {
+    const before = await redis().connectionsReceived();
+    poolOn(redis(), { host: undefined, max: undefined, password: undefined });
+    expect(await redis().connectionsReceived()).toBe(before);
+  });
+
+  it('gives the same pool for equal options', () => {
+    const options = { host: 'a.example', scripts: { one: { lua: 'return 1' } } };
+    expect(defineRedisPool('twice', options)).toBe(defineRedisPool('twice', structuredClone(options)));
+  });
+});
+
+describe('options of ioredis reach the connection', () => {
+  const host = () => ({ url: undefined, host: redis().server.host, port: redis().server.port });
+
+  it('host, port, db and keyPrefix', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { ...host(), db: 3, keyPrefix: 'mine:' });
+      await pool.set('key', 'value');
+      await pool.pipeline().set('other', 1).exec();
+      expect((await pool.keys('*')).sort()).toEqual(['mine:key', 'mine:other']);
+      expect(await pool.client('INFO')).toContain('db=3');
+    });
+  });
+
+  it('a port that is a text, a database in the URL, and options beside and in it', async () => {
+    await withRoot(async () => {
+      expect(await poolOn(redis(), { ...host(), port: String(redis().server.port) as unknown as number }).ping()).toBe('PONG');
+      expect(await poolOn(redis(), { url: `${redis().url}/4?family=4`, keyPrefix: 'p:' }).client('INFO')).toContain('db=4');
+      expect(await poolOn(redis(), { db: 5 }).client('INFO')).toContain('db=5');
+    });
+  });
+
+  it('path: a unix socket', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: undefined, path: socket });
+      expect(await pool.ping()).toBe('PONG');
+      expect(await pool.client('INFO')).toContain(socket);
+    });
+  });
+
+  it('stringNumbers', async () => {
+    await redis().observer.set('big', '9007199254740993');
+    await withRoot(async () => {
+      expect(await poolOn(redis(), { stringNumbers: true }).incrby('big', 0)).toBe('9007199254740993');
+    });
+  });
+});
