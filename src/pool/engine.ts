@@ -112,7 +112,6 @@ export class Engine<T> implements Lender<T> {
   }
 
   refuse(waiter: Waiter<T>, error: Error): void {
-    if (!waiter.waits) return;
     this.#endWait(waiter);
     this.scheduler.leave(waiter);
     this.#rest();
@@ -202,9 +201,9 @@ export class Engine<T> implements Lender<T> {
     const closed = new PoolClosedError(this.name, this.root.name);
     this.supply.stop(closed);
     this.#deadlocks.stop();
-    for (const waiter of [...this.scheduler.waiters]) this.refuse(waiter, closed);
-    // What is held closes when its last holder has left.
+    // First the slots, so that no waiter gets what another one leaves. What is held closes when its last holder has left.
     for (const slot of this.scheduler.slots) this.supply.retire(slot, 'closed');
+    for (const waiter of [...this.scheduler.waiters]) this.refuse(waiter, closed);
     const timer = graceMs === Number.POSITIVE_INFINITY ? undefined : after(graceMs, () => this.#abandonAll());
     await this.supply.empty();
     cancel(timer);

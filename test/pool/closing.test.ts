@@ -37,6 +37,40 @@ describe('pool.close()', () => {
     });
   });
 
+  it('refuses every waiter, also the one that would get what another one leaves', async () => {
+    const pool = poolOf(new Server(), { max: 1, maxSharers: 4 });
+    await withRoot(async () => {
+      const sharer = await pool.acquireShared();
+      const waiting = Promise.allSettled([pool.acquire(), pool.acquireShared()]);
+      await turns();
+      const closing = pool.close({ graceMs: Number.POSITIVE_INFINITY });
+      expect(await waiting).toMatchObject([{ reason: { code: 'ERR_POOL_CLOSED' } }, { reason: { code: 'ERR_POOL_CLOSED' } }]);
+      sharer.release();
+      await closing;
+    });
+  });
+
+  it('is hurried by a later close with graceMs 0, and by the end of its root', async () => {
+    const server = new Server();
+    const pool = poolOf(server);
+    await withRoot(async () => {
+      const lease = await pool.acquire();
+      const closing = pool.close({ graceMs: Number.POSITIVE_INFINITY });
+      await pool.close({ graceMs: 0 });
+      await closing;
+      expect(lease.ended).toBe(true);
+      lease.release();
+    });
+    await withRoot(
+      async () => {
+        await pool.acquire();
+        void pool.close({ graceMs: Number.POSITIVE_INFINITY });
+      },
+      { onSuppressed: () => {} },
+    );
+    expect(server.open).toBe(0);
+  });
+
   it('ends while a connection is being created: its signal aborts, nothing stays open', async () => {
     const server = new Server();
     let reason: unknown;
