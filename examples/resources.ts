@@ -27,7 +27,7 @@ export async function main(stop: AbortSignal, log: (event: string) => void = con
         (below) => scopeWorker(new Worker('example-visits', () => redis.incr('example:visits'), { connection }), { scope: below }),
         async (worker) => {
           await worker.close();
-          log(`worker stopped after ${await redis.get('example:visits')} visits`);
+          log(`worker stopped after ${(await redis.get('example:visits')) ?? 0} visits`);
         },
         { name: 'worker', timeoutMs: 20_000 },
       );
