@@ -224,6 +224,20 @@ describe.each(VERSIONS)('close() of a wrapped worker on %s', (_, module) => {
       expect(scopeOf(worker).state).toBe('closed');
     });
 
+    it('lets BullMQ close first, which then fails no job that is cancelled', async () => {
+      const states: string[] = [];
+      const { worker } = await start(async () => {}, {
+        prepare(bare) {
+          (bare as unknown as Inside).close = async () => {
+            await module.Worker.prototype.close.call(bare, true);
+            states.push(scopeOf(bare).state);
+          };
+        },
+      });
+      await worker.close(true);
+      expect([states, scopeOf(worker).state]).toEqual([['open'], 'closed']);
+    });
+
     it('may be called by a job, which is then cancelled', async () => {
       const cancelled = new Gate();
       const { queue, worker, told } = await startPatient(async () => {
