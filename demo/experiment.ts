@@ -49,7 +49,7 @@ export async function run(phase: Phase, laboratory: Laboratory): Promise<Outcome
     name: phase.name,
     bullmq: base.received - before.received,
     opened,
-    peak,
+    peak: peak(),
     limit: phase.limit === undefined ? null : phase.limit * phase.workers,
     jobs: work.jobs,
     jobsPerSecond: perSecond(work.jobs, work.elapsedMs),
@@ -90,8 +90,8 @@ class Work {
     return Math.max(this.#lastAt - this.#begunAt, Number.EPSILON);
   }
 
-  /** @returns what was open when the first job was about to begin, and the most that was added to it. */
-  async run(): Promise<{ readonly base: Reading; readonly peak: number }> {
+  /** @returns what was open when the first job was about to begin, and how to learn the most that was added to it. */
+  async run(): Promise<{ readonly base: Reading; readonly peak: () => number }> {
     const { meter } = this.#laboratory;
     try {
       await this.#crew.start();
@@ -100,7 +100,7 @@ class Work {
       const base = await meter.read();
       const peak = meter.watchPeak();
       await this.#goOn(base);
-      return { base, peak: peak() };
+      return { base, peak };
     } finally {
       this.#line.open();
       await this.#crew.close();

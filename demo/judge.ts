@@ -33,9 +33,9 @@ export interface Trouble {
 }
 
 /** The part of a phase that tells whether it has come to rest. */
-const LAST_PART = 1 / 3;
+const LAST_PART = 1 / 2;
 
-/** Growing when connections were opened in the last third of the time. */
+/** Growing when connections were opened in the second half of the time. */
 export function verdictOf(samples: readonly Sample[]): Verdict {
   const end = samples.at(-1);
   if (!end) return 'plateau';
