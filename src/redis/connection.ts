@@ -59,7 +59,7 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
     });
     connection.on('error', (error) => {
       cause = error;
-      // A refused password is not worth waiting for: without this, only the deadline would tell.
+      // ioredis would go on after some of them: without its database, in another one.
       if (error.name === 'ReplyError') reject(error);
     });
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

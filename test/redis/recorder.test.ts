@@ -214,6 +214,7 @@ describe('multi() of a pool', () => {
         [null, null],
         [null, 'OK'],
       ]);
+      expect(await pool.share((connection) => connection.multi().blpop('list', 0).exec())).toEqual([[null, null]]);
       expect(pool.stats()).toMatchObject({ created: 1, exclusive: 0 });
     });
   });
