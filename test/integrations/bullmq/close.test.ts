@@ -97,6 +97,15 @@ describe.each(VERSIONS)('close() of a wrapped worker on %s', (_, module) => {
     expect(scopeOf(worker).state).toBe('closed');
   });
 
+  it('cancels tasks of the worker that do not end within graceMs', { timeout: 5_000 }, async () => {
+    const { worker, told } = await start(async () => {}, { graceMs: 1 });
+    const task = scopeOf(worker).spawn(
+      ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('asked to'))),
+    );
+    await worker.close();
+    expect([await task, told]).toEqual(['asked to', []]);
+  });
+
   it('may be called again, by whomever', async () => {
     const { queue, worker, outcomes } = await start(async () => void worker.close());
     const job = await queue.add('job', {});
