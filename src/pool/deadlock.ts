@@ -28,7 +28,7 @@ export class DeadlockWatch<T> {
     this.#releases++;
   }
 
-  /** Something has changed that may be the last step into a deadlock. */
+  /** A nested acquire has begun to wait: nothing else can be the last step into a deadlock. */
   look(): void {
     if (this.#timer !== undefined || !isDeadlocked(this.#scheduler)) return;
     const releases = this.#releases;

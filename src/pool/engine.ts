@@ -99,8 +99,6 @@ export class Engine<T> implements Lender<T> {
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
-    // Who is left on the connection may all be waiting.
-    if (slot.stuck > 0) this.#deadlocks.look();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {

@@ -181,8 +181,10 @@ export class Lease<T> implements Belonging, Disposable {
     if (this.#stuck > 0) slot.stuck--;
     this.#slot = undefined;
     this.#shown = undefined;
-    // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were.
+    // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were. A stack
+    // that nobody has read yet holds on to the closures it went through.
     this.#outer = this.outer;
+    this.sample = undefined;
     this.scope.disown(this);
     return slot;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { withRoot, withScope } from '../../src/index.ts';
+import { type Lease, withRoot, withScope } from '../../src/index.ts';
 import { until } from '../support/until.ts';
-import { gate, poolOf, Server, turns } from './support.ts';
+import { type Connection, gate, poolOf, Server, turns } from './support.ts';
 
 describe('Rule 2: leases', () => {
   it('lends to use(fn) alone, and gives back what fn returned', async () => {
@@ -202,7 +202,7 @@ describe('Rule 2: nested acquires and deadlocks', () => {
     });
   });
 
-  it('sees a deadlock also when its last step is that somebody leaves', async () => {
+  it('looks again when somebody was released meanwhile', async () => {
     const pool = poolOf(new Server(), { max: 1, maxSharers: 2, acquireTimeoutMs: 60_000 });
     await withRoot(async () => {
       const other = await pool.acquireShared();
@@ -272,30 +272,60 @@ describe('Rule 2: nested acquires and deadlocks', () => {
     );
   });
 
+  it('raises no alarm for what only looked like a deadlock for a moment', async () => {
+    const pool = poolOf(new Server(), { max: 2, acquireTimeoutMs: 60_000 });
+    const stuck = poolOf(new Server(), { max: 1, acquireTimeoutMs: 60_000 });
+    await withRoot(async () => {
+      const [both, first, second] = [gate(), gate(), gate()];
+      const nested: Promise<Lease<Connection>>[] = [];
+      const user = (end: Promise<void>) =>
+        pool.use(async () => {
+          await both.promise;
+          // Not awaited: the code goes on, and gives back what it holds.
+          nested.push(pool.acquire());
+          await end;
+        });
+      const users = [user(first.promise), user(second.promise)];
+      await until(() => pool.stats().exclusive === 2);
+      both.open();
+      await until(() => pool.stats().pending === 2);
+      second.open();
+      await until(() => pool.stats().pending === 1);
+      // A deadlock that begins later, elsewhere, is broken later: by then the other one has been looked at again.
+      await expect(stuck.use(() => stuck.use(() => {}))).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
+      expect(pool.stats().pending).toBe(1);
+      first.open();
+      for (const lease of nested) (await lease).release();
+      await Promise.all(users);
+    });
+  });
+
   it('forgets ended leases, however long the chain of timers that began in them', async () => {
     const pool = poolOf(new Server(), { max: 2 });
     const leases: WeakRef<object>[] = [];
+    const areForgotten = async () => {
+      await turns(1);
+      globalThis.gc?.();
+      return leases.slice(0, 40).every((lease) => lease.deref() === undefined);
+    };
     await withRoot(async () => {
       const last = gate();
       const next = (left: number): Promise<void> =>
         pool.use(async (_, lease) => {
           leases.push(new WeakRef(lease));
-          // The next lease begins before this one ends, in its frame.
+          // The last one still goes on, and is linked to what is around it.
+          if (left === 0) return void (await until(areForgotten));
           const begun = gate();
+          // The next lease begins before this one ends, in its frame.
           setImmediate(() => {
-            if (left > 0) void next(left - 1).finally(() => {});
-            else last.open();
+            const following = next(left - 1);
+            if (left === 1) following.then(last.open, last.fail);
             begun.open();
           });
           await begun.promise;
         });
       await next(50);
       await last.promise;
-      await turns(5);
-      await until(() => {
-        globalThis.gc?.();
-        return leases.slice(0, 40).every((lease) => lease.deref() === undefined);
-      });
     });
   });
 });
