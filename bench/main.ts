@@ -3,24 +3,35 @@ import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 
-/** `npm run bench -- <name> [--quick] [--json]` */
+const USAGE = 'usage: npm run bench -- <name> [--quick] [--json]';
+
+/** `--json` prints the figures as one JSON object on the last line. */
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
-  });
-  const [name = ''] = positionals;
+  const { name, quick, json } = readArguments();
   if (!names().includes(name)) {
-    console.error(`usage: npm run bench -- <name> [--quick] [--json]\nnames: ${names().join(', ')}`);
+    console.error(`${USAGE}\nnames: ${names().join(', ')}`);
     process.exitCode = 2;
     return;
   }
   const { bench } = (await import(`./${name}.js`)) as { readonly bench: Bench };
-  const rows = await bench({ quick: values.quick });
-  if (values.json) console.log(JSON.stringify({ bench: name, machine: machine(), rows }, null, 2));
-  else {
-    console.log(`${name}: ${machine()}`);
-    console.table(rows);
+  console.log(`${name}: ${machine()}`);
+  const { rows, figures, failure } = await bench({ quick });
+  console.table(rows);
+  if (failure) console.error(failure);
+  if (json) console.log(JSON.stringify({ bench: name, node: process.version, ...figures }));
+  process.exitCode = failure ? 1 : 0;
+}
+
+function readArguments(): { name: string; quick: boolean; json: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+    });
+    return { name: positionals.length === 1 ? (positionals[0] ?? '') : '', ...values };
+  } catch (error) {
+    console.error((error as Error).message);
+    return { name: '', quick: false, json: false };
   }
 }
 

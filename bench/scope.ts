@@ -1,50 +1,36 @@
-/**
- * What a scope costs: opening, entering and closing an unused child scope, against entering an async context alone.
- *
- *     node bench/scope.js [--json]
- *
- * Exits with 1 when it costs more than 16 times as much.
- */
 import { enterFrame, type Frame } from '../src/context.ts';
-import { withRoot, withScope } from '../src/scope/index.ts';
+import { type Scope, withRoot, withScope } from '../src/scope/index.ts';
+import { type BenchOptions, type BenchResult, interleave, ratio } from './bench.ts';
 
+/** How much more an unused child scope may cost than entering an async context. */
 const LIMIT = 16;
-const ROUNDS = 41;
-const LOOPS = 5_000;
 
 const noop = async () => {};
 
-async function enteringAlone(frame: Frame): Promise<number> {
-  const begun = performance.now();
-  for (let loop = 0; loop < LOOPS; loop++) await enterFrame(frame, noop);
-  return performance.now() - begun;
+/** What it costs to open, enter and close an unused child scope, against entering an async context alone. */
+export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
+  const rounds = quick ? 15 : 41;
+  return withRoot(async (scope) => {
+    const [alone = Number.NaN, child = Number.NaN] = await interleave([entering(scope), opening], { rounds, loops: 5_000 });
+    const times = ratio(child, alone);
+    return {
+      rows: [
+        { subject: 'als.run and await', medianNs: Math.round(alone), ratio: 1 },
+        { subject: 'withScope', medianNs: Math.round(child), ratio: times },
+      ],
+      figures: { ratio: times },
+      failure: times > LIMIT ? `withScope costs ${times} times als.run with an await, more than ${LIMIT}` : undefined,
+    };
+  });
 }
 
-async function openingChildren(): Promise<number> {
-  const begun = performance.now();
-  for (let loop = 0; loop < LOOPS; loop++) await withScope(noop);
-  return performance.now() - begun;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-const { alone, children } = await withRoot(async (scope) => {
+function entering(scope: Scope): (loops: number) => Promise<void> {
   const frame: Frame = { scope, work: undefined, held: undefined };
-  const times: { alone: number[]; children: number[] } = { alone: [], children: [] };
-  // One round of each in turn, so that what else the machine does falls on both; the first rounds warm up.
-  for (let round = 0; round < ROUNDS + 10; round++) {
-    const pair = [await enteringAlone(frame), await openingChildren()] as const;
-    if (round < 10) continue;
-    times.alone.push(pair[0]);
-    times.children.push(pair[1]);
-  }
-  return { alone: median(times.alone), children: median(times.children) };
-});
+  return async (loops) => {
+    for (let loop = 0; loop < loops; loop++) await enterFrame(frame, noop);
+  };
+}
 
-const nanoseconds = (ms: number) => Math.round((ms * 1e6) / LOOPS);
-const ratio = Math.round((children / alone) * 10) / 10;
-console.log(`als.run and await: ${nanoseconds(alone)} ns; withScope: ${nanoseconds(children)} ns; ratio ${ratio} (at most ${LIMIT})`);
-if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'scope', node: process.versions.node, ratio }));
-process.exitCode = ratio > LIMIT ? 1 : 0;
+async function opening(loops: number): Promise<void> {
+  for (let loop = 0; loop < loops; loop++) await withScope(noop);
+}
