@@ -165,7 +165,7 @@ export class AcquireTimeoutError extends ScopedPoolError {
   constructor(facts: AcquireFacts, cause?: unknown) {
     super(
       `pool "${facts.pool}" of scope "${facts.scope}": no ${facts.exclusive ? 'exclusive' : 'shared'} lease within ` +
-        `${Math.round(facts.waitedMs)} ms, stopped while ${facts.phase} (${fullness(facts)}). ${ADVICE[facts.phase]}${holdersOf(facts)}`,
+        `${Math.round(facts.waitedMs)} ms, stopped while ${facts.phase} (${fullness(facts)}). ${adviceOf(facts.phase, cause)}${holdersOf(facts)}`,
       cause,
     );
     this.facts = facts;
@@ -177,6 +177,11 @@ const ADVICE: Readonly<Record<AcquirePhase, string>> = {
   creating: 'Connections could not be made in time: see the cause and whether the server is up',
   validating: 'Idle connections did not answer their check in time: see whether the server is up',
 };
+
+function adviceOf(phase: AcquirePhase, cause: unknown): string {
+  if (phase !== 'creating' || cause !== undefined) return ADVICE[phase];
+  return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt';
+}
 
 /** Every connection is held by code that itself waits for one of them. */
 export class PoolDeadlockError extends ScopedPoolError {

@@ -17,8 +17,7 @@ export function integer(min: number, orInfinity?: 'orInfinity'): Check {
 
 /** Milliseconds, `min` or more, `Infinity` for no limit. */
 export function duration(min = 0): Check {
-  return (value) =>
-    typeof value === 'number' && value >= min ? undefined : `milliseconds from ${min}, Infinity for no limit`;
+  return (value) => (typeof value === 'number' && value >= min ? undefined : `milliseconds from ${min}, Infinity for no limit`);
 }
 
 export const callable: Check = (value) => (typeof value === 'function' ? undefined : 'a function');

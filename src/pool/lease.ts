@@ -47,6 +47,8 @@ export class Lease<T> implements Belonging, Disposable {
   #outer: Lease<unknown> | undefined;
   /** How many acquires wait in the code that holds it. */
   #stuck = 0;
+  /** Why the library ended it before its holder did. */
+  interruption: Error | undefined = undefined;
   /** While it waits to begin. */
   waiter: Waiter<T> | undefined = undefined;
   since = 0;
@@ -145,7 +147,7 @@ export class Lease<T> implements Belonging, Disposable {
 
   onCancel(reason: unknown): void {
     if (this.waiter) this.#lender.refuse(this.waiter, new ScopeCancelledError(this.scope.name, reason));
-    else if (this.kind === 'blocking') this.#destroy('destroyed');
+    else if (this.kind === 'blocking') this.#interrupt(new ScopeCancelledError(this.scope.name, reason));
   }
 
   onEnd(): Error | undefined {
@@ -153,8 +155,12 @@ export class Lease<T> implements Belonging, Disposable {
       this.#lender.refuse(this.waiter, new ScopeClosedError(this.scope.name, 'closed'));
       return undefined;
     }
-    const leak = this.kind === 'user' ? new LeaseLeakedError(this.#lender.name, this.facts(), this.sample) : undefined;
-    this.#destroy(leak ? 'leaked' : 'destroyed');
+    if (this.kind !== 'user') {
+      this.#interrupt(new ScopeClosedError(this.scope.name, 'closed'));
+      return undefined;
+    }
+    const leak = new LeaseLeakedError(this.#lender.name, this.facts(), this.sample);
+    this.#destroy('leaked');
     return leak;
   }
 
@@ -166,6 +172,11 @@ export class Lease<T> implements Belonging, Disposable {
     const kind = this.waiter ? 'waiter' : 'lease';
     const state = `${this.exclusive ? 'exclusive' : 'shared'}${this.waiter ? ', waiting' : ''}`;
     return { name: this.#lender.name, kind, state, ageMs: now() - this.since, children: [] };
+  }
+
+  #interrupt(reason: Error): void {
+    this.interruption = reason;
+    this.#destroy('destroyed');
   }
 
   #destroy(reason: 'destroyed' | 'leaked'): void {

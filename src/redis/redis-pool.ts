@@ -164,6 +164,9 @@ export class CommandPool extends Pool<Redis> {
 async function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
   try {
     return await run(lease.resource);
+  } catch (error) {
+    // ioredis says that the connection is closed; the scope has closed it.
+    throw lease.interruption ?? error;
   } finally {
     lease.release();
   }

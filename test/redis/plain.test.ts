@@ -72,10 +72,25 @@ describe('plain commands', () => {
         },
         { onSuppressed: (error) => reported.push(error) },
       );
-      expect((await errorOf(() => popped.reply)).message).toBe('Connection is closed.');
+      expect(await errorOf(() => popped.reply)).toMatchObject({ code: 'ERR_SCOPE_CLOSED' });
       await redis().observer.rpush('list', 'for nobody');
       expect(await pool.llen('list')).toBe(1);
       expect(pool.stats().leaked).toBe(0);
+      expect(reported).toEqual([]);
+    });
+  });
+
+  it('that block are ended by the cancellation of their scope, as an echo of it and no failure of their own', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const reported: unknown[] = [];
+      const gone = new Error('the client has gone');
+      const controller = new AbortController();
+      const popped = withScope(() => pool.blpop('list', 0), { signal: controller.signal, onSuppressed: (error) => reported.push(error) });
+      const failure = errorOf(() => popped);
+      await until(() => pool.stats().exclusive === 1);
+      controller.abort(gone);
+      expect(await failure).toBe(gone);
       expect(reported).toEqual([]);
     });
   });
