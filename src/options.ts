@@ -3,9 +3,6 @@ import { InvalidOptionError } from './errors.ts';
 /** Says what it expects when the value is wrong, nothing when it is right. */
 export type Check = (value: unknown) => string | undefined;
 
-/** One check per option that exists. */
-export type Checks<O> = { readonly [K in keyof Required<O>]: Check };
-
 /** An integer, `min` or more; with `orInfinity` also `Infinity`. */
 export function integer(min: number, orInfinity?: 'orInfinity'): Check {
   return (value) => {

@@ -57,7 +57,7 @@ function play(script: Script, { what, which }: Step): void {
   if (what === 'leave' && waiter) script.leave(waiter);
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot);
-  if (what === 'go stale' && slot.state === 'free') script.stale.add(slot);
+  if (what === 'go stale' && slot.state === 'free') script.goStale(slot);
   if (what === 'die') script.unusable.add(slot);
 }
 

@@ -143,6 +143,14 @@ export class Script implements Executor<number> {
     if (slot.state === 'checking') this.scheduler.arrived(slot);
   }
 
+  /** Time passes: what has been idle for longer is stale, too. */
+  goStale(slot: Slot<number>): void {
+    for (const older of this.scheduler.free) {
+      this.stale.add(older);
+      if (older === slot) return;
+    }
+  }
+
   closed(slot = this.closing[0]): void {
     if (!slot) return;
     this.closing.splice(this.closing.indexOf(slot), 1);

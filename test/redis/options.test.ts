@@ -25,7 +25,7 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['a URL with an unknown option', { url: 'redis://localhost?foo=1' }, /url must be a URL without "foo"/],
   ['a URL and a host', { url: 'redis://localhost', host: 'localhost' }, /host must be left out beside url/],
   ['a URL and a port', { url: 'redis://localhost', port: 6379 }, /port must be left out beside url/],
-  ['a URL and a path', { url: 'redis://localhost', path: '/tmp/a' }, /path must be left out beside url/],
+  ['a URL and a path', { url: 'redis://localhost', path: '/run/a' }, /path must be left out beside url/],
   ['an empty host', { host: ' ' }, /host must be a text that is not empty/],
   ['port 0', { port: 0 }, /port must be a port from 1 to 65535/],
   ['port 65536', { port: 65_536 }, /port must be/],
