@@ -45,15 +45,25 @@ export class Pool<T> {
    */
   async use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
     checkArgument(`pool "${this.name}": use()`, 'its function', fn, callable);
-    const lease = this.lend(true, 'user', options);
-    return this.#run(lease instanceof Promise ? await lease : lease, fn);
+    const begun = this.lend(true, 'user', options);
+    const lease = begun instanceof Promise ? await begun : begun;
+    try {
+      return await enter(lease, fn);
+    } finally {
+      lease.release();
+    }
   }
 
   /** As {@link use}, with a resource that up to `maxSharers` hold at a time. */
   async share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
     checkArgument(`pool "${this.name}": share()`, 'its function', fn, callable);
-    const lease = this.lend(false, 'user', options);
-    return this.#run(lease instanceof Promise ? await lease : lease, fn);
+    const begun = this.lend(false, 'user', options);
+    const lease = begun instanceof Promise ? await begun : begun;
+    try {
+      return await enter(lease, fn);
+    } finally {
+      lease.release();
+    }
   }
 
   /**
@@ -62,13 +72,13 @@ export class Pool<T> {
    * @throws NoScopeError outside every scope, AcquireTimeoutError, PoolDeadlockError, TooManyWaitersError,
    * AcquireAbortedError, PoolClosedError, ScopeClosedError, ScopeCancelledError.
    */
-  async acquire(options?: AcquireOptions): Promise<Lease<T>> {
-    return this.lend(true, 'user', options);
+  acquire(options?: AcquireOptions): Promise<Lease<T>> {
+    return this.#promise(true, options);
   }
 
   /** As {@link acquire}, for a shared lease. */
-  async acquireShared(options?: AcquireOptions): Promise<Lease<T>> {
-    return this.lend(false, 'user', options);
+  acquireShared(options?: AcquireOptions): Promise<Lease<T>> {
+    return this.#promise(false, options);
   }
 
   /** What the pool holds in the current root scope. Opens nothing. @throws NoScopeError */
@@ -131,12 +141,13 @@ export class Pool<T> {
     return engine.acquire(new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined), options);
   }
 
-  async #run<R>(lease: Lease<T>, fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>): Promise<R> {
-    const { scope, work } = currentFrame() as Frame;
+  /** Not an async function: one promise is what acquiring costs most. */
+  #promise(exclusive: boolean, options: AcquireOptions | undefined): Promise<Lease<T>> {
     try {
-      return await enterFrame({ scope, work, held: lease }, () => fn(lease.resource, lease));
-    } finally {
-      lease.release();
+      const begun = this.lend(exclusive, 'user', options);
+      return begun instanceof Promise ? begun : Promise.resolve(begun);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
@@ -173,4 +184,10 @@ export class Pool<T> {
     const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
     return { ...rules, min: Math.min(rules.min, rules.max) };
   }
+}
+
+/** Runs `fn` as code that holds the lease. */
+function enter<T, R>(lease: Lease<T>, fn: (resource: T, lease: Lease<T>) => R): R {
+  const { scope, work } = currentFrame() as Frame;
+  return enterFrame({ scope, work, held: lease }, () => fn(lease.resource, lease));
 }

@@ -191,6 +191,8 @@ export class Scheduler<T> {
 
   /** Lets shared slots drain for exclusive waiters who can get nothing else. */
   #reserve(): void {
+    // Where nobody shares, a slot comes free with its first release.
+    if (this.maxSharers === 1) return;
     for (const waiter of this.waiters.exclusive) {
       if (this.#wanted() <= 0) return;
       if (waiter.reserved) continue;

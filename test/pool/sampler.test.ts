@@ -5,16 +5,16 @@ const taken = (sampler: Sampler, times: number, crowded: boolean) =>
   Array.from({ length: times }, () => sampler.sample(crowded)).filter((sample) => sample !== undefined).length;
 
 describe('Sampler', () => {
-  it('samples the first leases of a pool, then one in 128', () => {
+  it('samples the first leases of a pool, then one in 512', () => {
     const sampler = new Sampler();
     expect(taken(sampler, 100, false)).toBe(100);
-    expect(taken(sampler, 1_280, false)).toBe(10);
+    expect(taken(sampler, 5_120, false)).toBe(10);
   });
 
   it('samples more while somebody waits', () => {
     const sampler = new Sampler();
     taken(sampler, 100, false);
-    expect(taken(sampler, 1_280, true)).toBe(80);
+    expect(taken(sampler, 5_120, true)).toBe(80);
   });
 
   it('samples every lease after a leak was seen', () => {
