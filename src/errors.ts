@@ -47,15 +47,16 @@ export class NoScopeError extends ScopedPoolError {
   }
 }
 
-/** Something was started or acquired in a scope that is closing or closed. */
+/** Something was started or acquired in a scope that is closing or closed, or still waited when its scope ended. */
 export class ScopeClosedError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CLOSED';
 
-  constructor(scope: string, state: string) {
-    super(
-      `scope "${scope}" is ${state}: nothing new can begin in it. Await the work before its scope ends, ` +
-        'start it with scope.spawn(), or spawn it on a scope that lives longer',
-    );
+  /** @param waiting The acquire that waited, where one did. */
+  constructor(scope: string, state: string, waiting?: { readonly pool: string; readonly site: string | undefined }) {
+    const what = waiting
+      ? `pool "${waiting.pool}": an acquire, begun at ${waiting.site ?? 'a line that was not sampled'}, still waited when its scope "${scope}" ended.`
+      : `scope "${scope}" is ${state}: nothing new can begin in it.`;
+    super(`${what} Await the work before its scope ends, start it with scope.spawn(), or spawn it on a scope that lives longer`);
   }
 }
 
@@ -174,11 +175,12 @@ export class AcquireTimeoutError extends ScopedPoolError {
 
 const ADVICE: Readonly<Record<AcquirePhase, string>> = {
   waiting: 'Hold leases for a shorter time, raise max, or lower the concurrency',
-  creating: 'Connections could not be made in time: see the cause and whether the server is up',
+  creating: 'See whether the server is up and the options are right: connections could not be made',
   validating: 'Idle connections did not answer their check in time: see whether the server is up',
 };
 
 function adviceOf(phase: AcquirePhase, cause: unknown): string {
+  if (phase === 'creating' && cause instanceof Error) return `${ADVICE.creating}: ${redact(cause.message)}`;
   if (phase !== 'creating' || cause !== undefined) return ADVICE[phase];
   return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt';
 }

@@ -42,12 +42,18 @@ export function register<P extends Definition>(pool: P): P {
 
 function replace(existing: Definition, pool: Definition): void {
   const { name, site } = pool;
-  if (existing.unique || pool.unique) throw new PoolRedefinedError(name, `at ${existing.site}`, `at ${site}`);
+  // A pool of another kind could not stand in for the one that code elsewhere holds.
+  const isOtherKind = kindOf(existing) !== kindOf(pool);
+  if (isOtherKind || existing.unique || pool.unique) throw new PoolRedefinedError(name, `at ${existing.site}`, `at ${site}`);
   process.emitWarning(
     `pool "${name}" is defined at ${existing.site} and, with other options, at ${site}: the newest definition wins, the old pool drains`,
     { type: 'ScopedPoolWarning', code: 'SCOPED_POOL_REDEFINED' },
   );
   existing.yieldTo(pool);
+}
+
+function kindOf({ plain }: Definition): unknown {
+  return (plain as { readonly kind?: unknown } | undefined)?.kind;
 }
 
 /** A copy of plain data without what is not compared: functions, at whatever depth, and what is left open. */

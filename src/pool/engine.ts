@@ -94,11 +94,14 @@ export class Engine<T> implements Lender<T> {
   giveBack(slot: Slot<T>, lease: Lease<T>): void {
     this.#deadlocks.onRelease();
     slot.sharers.delete(lease);
+    if (lease.kind === 'user') this.#settings().onLeave?.(slot.resource as T, lease);
     if (lease.exclusive) {
       slot.holder = undefined;
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
+    // Who is served now may leave somebody behind who can no longer be.
+    if (this.scheduler.waiters.size > 0) this.#deadlocks.look();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
@@ -156,16 +159,18 @@ export class Engine<T> implements Lender<T> {
     lease.since = now();
     const deadline = lease.since + (options?.acquireTimeoutMs ?? this.rules.acquireTimeoutMs);
     this.counts.waited++;
-    return new Promise((resolve, reject) => {
-      const nested = lease.isNestedIn(this);
-      const waiter = new Waiter({ lease, nested, turn: this.#turns++, deadline, resolve, reject });
-      lease.waiter = waiter;
-      lease.block(1);
-      this.#listen(waiter, options?.signal);
-      this.#deadlines.add(deadline);
-      this.scheduler.wait(waiter);
-      if (nested) this.#deadlocks.look();
+    const nested = lease.isNestedIn(this);
+    const begun = new Promise<Lease<T>>((resolve, reject) => {
+      lease.waiter = new Waiter({ lease, nested, turn: this.#turns++, deadline, resolve, reject });
     });
+    const waiter = lease.waiter as unknown as Waiter<T>;
+    waiter.forgive = () => begun.catch(() => {});
+    lease.block(1);
+    this.#listen(waiter, options?.signal);
+    this.#deadlines.add(deadline);
+    this.scheduler.wait(waiter);
+    if (nested) this.#deadlocks.look();
+    return begun;
   }
 
   #listen(waiter: Waiter<T>, signal: AbortSignal | undefined): void {

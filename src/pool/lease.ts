@@ -23,7 +23,7 @@ export interface Lender<T> {
 /**
  * Whose lease it is. `user`: revoked and reported when its scope ends before it. `library`: of a command of a pool
  * whose reply comes within a deadline; its scope waits for that. `blocking`: of a command that may wait for ever;
- * ended quietly with its scope.
+ * ended quietly with its scope. When its scope is cancelled, a command that blocks is ended, whatever its timeout.
  */
 export type LeaseKind = 'user' | 'library' | 'blocking';
 
@@ -147,20 +147,24 @@ export class Lease<T> implements Belonging, Disposable {
 
   onCancel(reason: unknown): void {
     if (this.waiter) this.#lender.refuse(this.waiter, new ScopeCancelledError(this.scope.name, reason));
-    else if (this.kind === 'blocking') this.#interrupt(new ScopeCancelledError(this.scope.name, reason));
+    else if (this.kind !== 'user' && this.exclusive) this.#interrupt(new ScopeCancelledError(this.scope.name, reason), 'destroyed');
   }
 
   onEnd(): Error | undefined {
-    if (this.waiter) {
-      this.#lender.refuse(this.waiter, new ScopeClosedError(this.scope.name, 'closed'));
-      return undefined;
+    const { waiter, kind } = this;
+    if (waiter) {
+      const abandoned = new ScopeClosedError(this.scope.name, 'closed', { pool: this.#lender.name, site: siteOf(this.sample) });
+      // It is reported: whoever has forgotten to await it does not have to hear of it as an unhandled rejection.
+      waiter.forgive();
+      this.#lender.refuse(waiter, abandoned);
+      return kind === 'user' ? abandoned : undefined;
     }
-    if (this.kind !== 'user') {
-      this.#interrupt(new ScopeClosedError(this.scope.name, 'closed'));
+    if (kind !== 'user') {
+      this.#interrupt(new ScopeClosedError(this.scope.name, 'closed'), 'destroyed');
       return undefined;
     }
     const leak = new LeaseLeakedError(this.#lender.name, this.facts(), this.sample);
-    this.#destroy('leaked');
+    this.#interrupt(leak, 'leaked');
     return leak;
   }
 
@@ -174,9 +178,9 @@ export class Lease<T> implements Belonging, Disposable {
     return { name: this.#lender.name, kind, state, ageMs: now() - this.since, children: [] };
   }
 
-  #interrupt(reason: Error): void {
-    this.interruption = reason;
-    this.#destroy('destroyed');
+  #interrupt(interruption: Error, reason: 'destroyed' | 'leaked'): void {
+    this.interruption = interruption;
+    this.#destroy(reason);
   }
 
   #destroy(reason: 'destroyed' | 'leaked'): void {

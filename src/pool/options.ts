@@ -50,10 +50,12 @@ export interface PoolOptions<T> extends PoolFunctions<T>, PoolRules {
   readonly unique?: boolean | undefined;
 }
 
-/** All that makes up a definition; `guard` and `plain` are for pools built on this one. */
+/** All that makes up a definition; `guard`, `onLeave` and `plain` are for pools built on this one. */
 export interface PoolSettings<T> extends PoolOptions<T> {
   /** What a lease shows instead of the resource itself. */
   guard?(resource: T, lease: Lease<T>): T;
+  /** Called when a lease of the user ends, shared ones too, before the resource goes on. Must not throw. */
+  onLeave?(resource: T, lease: Lease<T>): void;
   /** What the user wrote, functions left out: equal ones are the same pool. */
   readonly plain?: object;
 }

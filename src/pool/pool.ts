@@ -1,5 +1,5 @@
 import { currentFrame, enterFrame, type Frame } from '../context.ts';
-import { NoScopeError, PoolClosedError } from '../errors.ts';
+import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
 import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
 import { Engine } from './engine.ts';
@@ -43,27 +43,15 @@ export class Pool<T> {
    * @throws what `fn` threw, as it is; the resource is lent on, for an error of `fn` says nothing about it. Else what
    * `acquire` throws.
    */
-  async use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
-    checkArgument(`pool "${this.name}": use()`, 'its function', fn, callable);
-    const begun = this.lend(true, 'user', options);
-    const lease = begun instanceof Promise ? await begun : begun;
-    try {
-      return await enter(lease, fn);
-    } finally {
-      lease.release();
-    }
+  use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
+    const used: Promise<R> = this.#lendTo(fn, true, options, () => used.catch(() => {}));
+    return used;
   }
 
   /** As {@link use}, with a resource that up to `maxSharers` hold at a time. */
-  async share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
-    checkArgument(`pool "${this.name}": share()`, 'its function', fn, callable);
-    const begun = this.lend(false, 'user', options);
-    const lease = begun instanceof Promise ? await begun : begun;
-    try {
-      return await enter(lease, fn);
-    } finally {
-      lease.release();
-    }
+  share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
+    const shared: Promise<R> = this.#lendTo(fn, false, options, () => shared.catch(() => {}));
+    return shared;
   }
 
   /**
@@ -139,6 +127,27 @@ export class Pool<T> {
     const scope = frame.scope as Scope;
     const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
     return engine.acquire(new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined), options);
+  }
+
+  /** @param forgive Called before a failure that the end of the scope has caused, and that is reported there: nobody need await it. */
+  async #lendTo<R>(
+    fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>,
+    exclusive: boolean,
+    options: AcquireOptions | undefined,
+    forgive: () => unknown,
+  ): Promise<R> {
+    checkArgument(`pool "${this.name}": ${exclusive ? 'use' : 'share'}()`, 'its function', fn, callable);
+    const begun = this.lend(exclusive, 'user', options);
+    let lease: Lease<T> | undefined;
+    try {
+      lease = begun instanceof Promise ? await begun : begun;
+      return await enter(lease, fn);
+    } catch (error) {
+      if (lease ? lease.interruption : error instanceof ScopeClosedError) forgive();
+      throw error;
+    } finally {
+      lease?.release();
+    }
   }
 
   /** Not an async function: one promise is what acquiring costs most. */

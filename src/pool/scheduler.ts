@@ -133,10 +133,13 @@ export class Scheduler<T> {
     // A resource that reports its death while it is asked for would come back here, in the middle of a decision.
     if (this.waiters.size === 0 || this.#isSettling) return;
     this.#isSettling = true;
-    this.#serve();
-    this.#grow();
-    this.#reserve();
-    this.#isSettling = false;
+    try {
+      this.#serve();
+      this.#grow();
+      this.#reserve();
+    } finally {
+      this.#isSettling = false;
+    }
   }
 
   #comeFree(slot: Slot<T>): void {

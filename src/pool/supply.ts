@@ -57,18 +57,17 @@ export class Supply<T> {
     this.#detached(async () => {
       // The ledger sees no failing factory: the slot is in the book before, and struck out after.
       await this.ledger.enter(slot);
-      try {
-        await this.#fill(slot);
-      } catch (error) {
-        await this.ledger.strikeOut(slot);
-        return this.#failed(slot, error);
-      }
-      this.#created(slot);
+      const failure = await this.#fill(slot);
+      // No await from here to the return: whoever closes must find the slot, and a death must be heard.
+      if (!failure && this.#isWelcome(slot)) return this.#created(slot);
+      await this.#refuse(slot, failure);
     });
   }
 
   check(slot: Slot<T>): void {
     this.#detached(async () => {
+      // Not at once: what the user's function does must not happen in the middle of a decision.
+      await undefined;
       const validated = this.#factory.validate(slot.resource as T);
       const isAlive = await validated.then(
         () => true,
@@ -81,6 +80,7 @@ export class Supply<T> {
 
   close(slot: Slot<T>): void {
     this.#detached(async () => {
+      await undefined;
       // Close first, then free the slot: until the socket is gone it counts.
       await this.#destroy(slot);
       await this.ledger.strikeOut(slot);
@@ -127,14 +127,27 @@ export class Supply<T> {
     });
   }
 
-  async #fill(slot: Slot<T>): Promise<void> {
-    const resource = await this.#factory.create();
-    slot.resource = resource;
-    this.#watch(slot, resource);
-    // One that is dead when it arrives is a failure of creation, or it would be replaced without end and without backoff.
-    if (!this.#stopped && slot.reason === undefined && this.isUsable(slot)) return;
-    await this.#destroy(slot);
-    throw new Error(`pool "${this.#pool}": create gave a resource that cannot be used: it is dead, or came too late`);
+  async #fill(slot: Slot<T>): Promise<{ readonly error: unknown } | undefined> {
+    try {
+      const resource = await this.#factory.create();
+      slot.resource = resource;
+      this.#watch(slot, resource);
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  #isWelcome(slot: Slot<T>): boolean {
+    return !this.#stopped && slot.reason === undefined && this.isUsable(slot);
+  }
+
+  /** One that is dead when it arrives is a failure of creation, or it would be replaced without end and without backoff. */
+  async #refuse(slot: Slot<T>, failure: { readonly error: unknown } | undefined): Promise<void> {
+    if (!failure) await this.#destroy(slot);
+    await this.ledger.strikeOut(slot);
+    const unwelcome = `pool "${this.#pool}": create gave a resource that cannot be used: it is dead, or came too late`;
+    this.#failed(slot, failure ? failure.error : new Error(unwelcome));
   }
 
   #watch(slot: Slot<T>, resource: T): void {

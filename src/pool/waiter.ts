@@ -12,6 +12,8 @@ export interface Wait<T> {
   readonly reject: (error: unknown) => void;
 }
 
+const nothing = () => {};
+
 /** An acquire that waits. */
 export class Waiter<T> implements Linked<Waiter<T>> {
   prev: Waiter<T> | undefined = undefined;
@@ -26,6 +28,8 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   readonly deadline: number;
   readonly resolve: (lease: Lease<T>) => void;
   readonly reject: (error: unknown) => void;
+  /** Nobody need await what comes of it: it is told elsewhere. */
+  forgive: () => void = nothing;
   /** The shared slot that drains for it. */
   reserved: Slot<T> | undefined = undefined;
   /** Takes the listener off the caller's AbortSignal. */

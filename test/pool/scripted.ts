@@ -67,14 +67,13 @@ export class Script implements Executor<number> {
       return undefined;
     }
     const lease = { exclusive } as Lease<number>;
-    const nothing = () => {};
     const waiter = new Waiter<number>({
       lease,
       nested: inside !== undefined,
       turn: this.#turns++,
       deadline: Number.POSITIVE_INFINITY,
-      resolve: nothing,
-      reject: nothing,
+      resolve: () => {},
+      reject: () => {},
     });
     this.#inside.set(waiter, inside);
     if (inside) this.#stuck(waiter, 1);
