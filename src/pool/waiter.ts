@@ -28,7 +28,7 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   readonly deadline: number;
   readonly resolve: (lease: Lease<T>) => void;
   readonly reject: (error: unknown) => void;
-  /** Nobody need await what comes of it: it is told elsewhere. */
+  /** What comes of it is told elsewhere: it may go unheard. */
   forgive: () => void = nothing;
   /** The shared slot that drains for it. */
   reserved: Slot<T> | undefined = undefined;

@@ -9,7 +9,7 @@ import { isOpenedByHand } from './running.ts';
 
 /** How a scope closes: drain, cancel, unwind. Lives as long as the closing does. */
 export class Closing {
-  state: 'draining' | 'unwinding' = 'draining';
+  state: 'draining' | 'unwinding' | 'closed' = 'draining';
   readonly #scope: Lifetime;
   readonly #contents: Contents;
   readonly #abort: LazyAbort;
@@ -48,8 +48,12 @@ export class Closing {
       // A closer may have begun something, too.
     } while (!running.isEmpty || !cleanup.isEmpty);
     this.#revoke();
-    this.#errors.push(...(await holdings.closeSingles()));
-    this.#revoke();
+    do {
+      this.#errors.push(...(await holdings.closeSingles()));
+      this.#revoke();
+      // What was left behind may have opened a pool meanwhile.
+    } while (holdings.hasSingles);
+    this.state = 'closed';
     return this.#errors;
   }
 

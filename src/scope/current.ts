@@ -1,7 +1,7 @@
 import { currentFrame } from '../context.ts';
 import { NoScopeError } from '../errors.ts';
 import { checkCopy } from './copy.ts';
-import { checkFunction, type ScopeOptions } from './options.ts';
+import { checkFunction, checkScope, type ScopeOptions } from './options.ts';
 import { Scope } from './scope.ts';
 
 /** The scope this code runs in, `undefined` outside every scope. */
@@ -36,5 +36,7 @@ export async function withRoot<R>(
   options: Omit<ScopeOptions, 'parent' | 'isolate'> = {},
 ): Promise<R> {
   checkFunction('withRoot()', fn);
-  return new Scope({ ...options, parent: null }, 'lexical').complete(fn);
+  const asRoot = { ...options, parent: null };
+  checkScope('withRoot()', asRoot);
+  return new Scope(asRoot, 'lexical').complete(fn);
 }

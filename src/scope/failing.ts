@@ -57,7 +57,7 @@ export abstract class Failing {
     const { onError } = this.options;
     if (!onError) return this.failWith(error, from);
     try {
-      onError(error, from);
+      this.#call(onError, error, from);
     } catch (thrown) {
       this.failWith(thrown, from);
     }
@@ -67,13 +67,19 @@ export abstract class Failing {
   report(error: unknown, from: string): void {
     const { onSuppressed } = this.options;
     try {
-      if (onSuppressed) return onSuppressed(error, from);
+      if (onSuppressed) return this.#call(onSuppressed, error, from);
     } catch (thrown) {
       // A broken handler must not keep the scope from closing.
       this.#warn(thrown, 'onSuppressed');
     }
     if (this.parent) return this.parent.report(error, `${this.name}/${from}`);
     this.#warn(error, from);
+  }
+
+  /** A handler may be an async function: what it rejects with is nobody's, either. */
+  #call(handler: (error: unknown, from: string) => unknown, error: unknown, from: string): void {
+    const handled = handler(error, from);
+    if (handled instanceof Promise) handled.catch((thrown: unknown) => this.#warn(thrown, handler.name || 'handler'));
   }
 
   /** Fails, whoever supervises. */

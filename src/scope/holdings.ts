@@ -76,6 +76,10 @@ export class Holdings {
     return errors;
   }
 
+  get hasSingles(): boolean {
+    return (this.#singles?.size ?? 0) > 0;
+  }
+
   #last(): [object, Single] | undefined {
     return [...(this.#singles ?? [])].at(-1);
   }

@@ -68,7 +68,7 @@ export class Lifetime extends Failing {
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkClose(options);
-    const isInsideIt = !this.isClosed && isInside(currentFrame()?.work as Work | undefined, this);
+    const isInsideIt = this.isWaitingForCaller;
     const isFirst = !this.#ended;
     const ended = this.#end(options);
     if (!isInsideIt) return ended;
@@ -86,6 +86,11 @@ export class Lifetime extends Failing {
   }
 
   // What follows is for the parts of the library, of whichever copy: pools, adapters, test helpers.
+
+  /** Whether the code that asks is work that the scope waits for, so that to await the close there would never end. */
+  get isWaitingForCaller(): boolean {
+    return !this.isClosed && isInside(currentFrame()?.work as Work | undefined, this);
+  }
 
   /** Whether a failure goes to the parent, because nobody awaits this scope. */
   get failsUpwards(): boolean {
@@ -119,7 +124,7 @@ export class Lifetime extends Failing {
 
   /** Stores what exists once in this root; it is closed after everything that was opened in the root. */
   addSingle(key: object, single: Single): void {
-    if (this.isClosed) throw new ScopeClosedError(this.name, this.state);
+    if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
     this.contents.holdings.addSingle(key, single);
   }
 

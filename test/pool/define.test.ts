@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { definePool, type PoolOptions, withRoot } from '../../src/index.ts';
 import { withoutFunctions } from '../../src/pool/define.ts';
+import { defineRedisPool } from '../../src/redis/index.ts';
 import { until } from '../support/until.ts';
 import { type Connection, poolName, Server } from './support.ts';
 
@@ -159,5 +160,13 @@ describe('bad input', () => {
       await expect(pool.close({ graceMs: -1 })).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
       await pool.use(() => {});
     });
+  });
+});
+
+describe('two pools of one name but different kinds', () => {
+  it('are an error, whoever says unique: one cannot stand in for the other', () => {
+    const name = poolName();
+    defineRedisPool(name, { host: '127.0.0.1' });
+    expect(() => definePool(name, { create: () => ({}) })).toThrow(expect.objectContaining({ code: 'ERR_POOL_REDEFINED' }));
   });
 });

@@ -1,4 +1,4 @@
-import { WorkerNotScopedError } from '../../errors.ts';
+import { ScopeDeadlockError, WorkerNotScopedError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
 import { checkSame, checkScopeWorker, type ScopeWorkerOptions } from './options.ts';
 import { ScopedWorker } from './scoped-worker.ts';
@@ -18,7 +18,7 @@ interface Scoped {
  * argument, however many the processor takes. Listeners of the worker run in the worker's scope.
  *
  * `worker.close()` also closes the scope, after BullMQ has closed, and throws what failed in it. `worker.close(true)`
- * waits for nothing: it cancels what runs, also when a `close()` waits, and tells `onError` what it had to leave behind.
+ * cancels what runs, also when a `close()` waits for it, and tells `onError` what it had to leave behind.
  *
  * A worker may run already; jobs begun before stay outside. Wrapping twice gives the same scope; the newest `onError` is told.
  *
@@ -41,10 +41,21 @@ export function scopeOf(worker: WorkerLike): Scope {
   return scoped.scope;
 }
 
+/** A job waits for the close and the close for the job: told at once, for neither would ever end. */
+function notAwaited(closing: Promise<void>, scope: Scope): Promise<never> {
+  closing.catch((error: unknown) => scope.report(error, 'close'));
+  const deadlock = Promise.reject(new ScopeDeadlockError(scope.name));
+  deadlock.catch(() => {});
+  return deadlock;
+}
+
 function wrap(worker: WorkerInside, options: ScopeWorkerOptions): void {
   const scoped = new ScopedWorker(worker.name, options);
   const { scope } = scoped;
   const { callProcessJob, close, emit } = worker;
+  const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>
+    scoped.close(args[0] ?? false, async () => close.apply(self, args)),
+  );
   const again = (later: ScopeWorkerOptions) => {
     checkSame(options, later);
     if (later.onError) scoped.onError = later.onError;
@@ -55,9 +66,10 @@ function wrap(worker: WorkerInside, options: ScopeWorkerOptions): void {
     callProcessJob: scope.bind(function process(this: WorkerInside, ...args: [JobLike, string?, AbortSignal?, ...unknown[]]) {
       return scoped.run(args[0], args[2], () => callProcessJob.apply(this, args));
     }),
-    close: scope.bind(function closeBoth(this: WorkerInside, ...args: [boolean?, ...unknown[]]) {
-      return scoped.close(args[0] ?? false, async () => close.apply(this, args));
-    }),
+    close(this: WorkerInside, ...args: [boolean?, ...unknown[]]): Promise<void> {
+      const closing = closeBoth(this, args);
+      return scope.isWaitingForCaller ? notAwaited(closing, scope) : closing;
+    },
     emit: scope.bind(emit),
   };
   for (const key of Reflect.ownKeys(overrides)) {

@@ -52,6 +52,20 @@ describe.each(VERSIONS)('close() of a wrapped worker on %s', (_, module) => {
     expect(await bull.ours()).toBe(0);
   });
 
+  it('says so at once when a job of the worker awaits it, and closes when the job has ended', async () => {
+    const codes: unknown[] = [];
+    const { queue, worker, outcomes } = await start(async () => {
+      await worker.close().catch((error: unknown) => codes.push((error as { code?: unknown }).code));
+      return 'done';
+    });
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect(codes).toEqual(['ERR_SCOPE_DEADLOCK']);
+    await worker.close();
+    expect([...outcomes.completed.values()]).toEqual(['done']);
+    expect(scopeOf(worker).state).toBe('closed');
+  });
+
   it('lets a job run normally that is handed over after it began', async () => {
     const pool = bull.pool();
     let closed: Promise<void> | undefined;
