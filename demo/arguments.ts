@@ -30,6 +30,7 @@ export function readArguments(args: readonly string[]): Arguments {
 }
 
 function parse(args: readonly string[]) {
+  checkSecondsOf(args);
   const options = {
     seconds: { type: 'string', default: SECONDS.usual },
     json: { type: 'boolean', default: false },
@@ -42,9 +43,22 @@ function parse(args: readonly string[]) {
   }
 }
 
+/** A value that begins with a dash is one that Node takes for another option. */
+function checkSecondsOf(args: readonly string[]): void {
+  const option = args.indexOf('--seconds');
+  if (option < 0) return;
+  const value = args[option + 1];
+  if (value === undefined || value.startsWith('-')) throw wrongSeconds(value);
+}
+
 function secondsOf(text: string): number {
   const seconds = Number(text);
   const isInRange = /^\d+$/.test(text) && seconds >= SECONDS.least && seconds <= SECONDS.most;
-  if (!isInRange) throw new UsageError(`--seconds must be a whole number from ${SECONDS.least} to ${SECONDS.most}; got "${text}"`);
+  if (!isInRange) throw wrongSeconds(text);
   return seconds;
+}
+
+function wrongSeconds(text: string | undefined): UsageError {
+  const got = text === undefined ? 'nothing' : `"${text}"`;
+  return new UsageError(`--seconds must be a whole number from ${SECONDS.least} to ${SECONDS.most}; got ${got}`);
 }

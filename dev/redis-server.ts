@@ -81,18 +81,27 @@ function howToGetOne({ fresh }: StartOptions): string {
   return `no Redis server found: neither REDIS_URL nor ${BINARIES.join(' or ')} on the PATH; ${needed}:\n  ${fixes.join('\n  ')}`;
 }
 
+const FORMAT = 'redis://host:port, redis://user:password@host:port/db or rediss://…';
+
 async function givenRedis(url: string): Promise<DevRedis> {
-  const { hostname: host, port: digits } = new URL(url);
+  const { hostname: host, port: digits, protocol } = URL.canParse(url) ? new URL(url) : { hostname: '', port: '', protocol: '' };
+  const shown = withoutCredentials(url);
+  if (host === '' || !/^rediss?:$/.test(protocol)) throw new Error(`REDIS_URL must look like ${FORMAT}; got "${shown}"`);
   const port = Number(digits || 6379);
   const socket = connect(port, host);
   await once(socket, 'connect').catch((cause: unknown) => {
-    throw new Error(`nothing answers at REDIS_URL=${url}; start that server, or unset REDIS_URL`, { cause });
+    throw new Error(`nothing answers at REDIS_URL=${shown}; start that server, or unset REDIS_URL`, { cause });
   });
   socket.destroy();
   const refuse = async () => {
-    throw new Error(`the server at REDIS_URL=${url} was not started here and is not touched; ask for one with { fresh: true }`);
+    throw new Error(`the server at REDIS_URL=${shown} was not started here and is not touched; ask for one with { fresh: true }`);
   };
   return { url, host, port, pid: undefined, kill: refuse, restart: refuse, stop: async () => {} };
+}
+
+/** A URL as it may be shown: without user, password and query, which may hold a password, too. */
+export function withoutCredentials(url: string): string {
+  return url.replace(/\?.*$/, '').replace(/^(\w+:\/\/)?.*@/, '$1***@');
 }
 
 // Reads the pid of each server and an empty line for each that ended. When we die, however, the pipe closes.
@@ -145,9 +154,9 @@ class OwnRedis implements DevRedis {
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     const server = this.#server;
     if (!server || hasEnded(server)) return;
+    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return void server.kill(signal);
     const ended = once(server, 'exit');
     server.kill(signal);
-    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
     server.ref();
     await ended;
   }

@@ -37,11 +37,46 @@ export function checkOptions(where: string, options: unknown, checks: Readonly<R
     const actual = (options as Record<string, unknown>)[option];
     const check = Object.hasOwn(checks, option) ? checks[option] : undefined;
     if (!check) {
-      throw new InvalidOptionError({ where, option, expected: `absent: known are ${Object.keys(checks).join(', ')}`, actual });
+      // Whatever it is: what the misspelt name of a password holds is a password.
+      throw new InvalidOptionError({ where, option, expected: `absent: ${knownNames(option, Object.keys(checks))}`, actual, secret: true });
     }
     const expected = actual === undefined ? undefined : check(actual);
     if (expected !== undefined) throw new InvalidOptionError({ where, option, expected, actual });
   }
+}
+
+/** The names that are known, and before them the one that was probably meant. */
+export function knownNames(unknown: string, names: readonly string[]): string {
+  const meant = nearestName(unknown, names);
+  const hint = meant === undefined ? '' : `did you mean "${meant}"? `;
+  return `${hint}known are ${names.join(', ')}`;
+}
+
+const MOST_EDITS = 2;
+
+/** The first of the names that are fewest edits away, if those are few and leave something of what was written. */
+export function nearestName(written: string, names: readonly string[]): string | undefined {
+  const near = names.map((name) => ({ name, edits: editsBetween(written, name) }));
+  const [nearest] = near.filter(({ edits }) => edits <= MOST_EDITS && edits < written.length).sort((a, b) => a.edits - b.edits);
+  return nearest?.name;
+}
+
+/** How many letters must be inserted, left out or replaced to make one text of the other. */
+function editsBetween(from: string, to: string): number {
+  let above = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (const [row, letter] of [...from].entries()) {
+    const line = [row + 1];
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = at(above, column - 1) + (letter === to[column - 1] ? 0 : 1);
+      line.push(Math.min(replaced, at(above, column) + 1, at(line, column - 1) + 1));
+    }
+    above = line;
+  }
+  return at(above, to.length);
+}
+
+function at(line: readonly number[], column: number): number {
+  return line[column] ?? Number.POSITIVE_INFINITY;
 }
 
 /** @throws InvalidOptionError unless the value passes. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidOptionError } from '../src/errors.ts';
-import { abortSignal, anything, callable, checkArgument, checkOptions, duration, flag, integer, text } from '../src/options.ts';
+import { abortSignal, anything, callable, checkArgument, checkOptions, duration, flag, integer, nearestName, text } from '../src/options.ts';
 
 describe('checks', () => {
   it.each([
@@ -34,10 +34,16 @@ describe('checkOptions', () => {
   });
 
   it('refuses an unknown option, also an inherited one, and names the known ones', () => {
-    expect(check({ mx: 1 })).toThrow('definePool("redis"): mx must be absent: known are max, name; got 1');
+    expect(check({ mx: 1 })).toThrow('definePool("redis"): mx must be absent: did you mean "max"? known are max, name; got');
     expect(check(Object.create({ mx: 1 }))).toThrow('mx must be absent');
     expect(check({ toString: 1 })).toThrow('toString must be absent');
     expect(check({ mx: undefined })).toThrow('mx must be absent');
+  });
+
+  it('shows nothing of the value of an unknown option', () => {
+    const refused = check({ password: 'hunter2' });
+    expect(refused).toThrow('password must be absent: known are max, name; got a value of type string, which is not shown');
+    expect(refused).not.toThrow('hunter2');
   });
 
   it.each([undefined, null, 'max', 5, () => {}])('refuses %s in the place of options', (options) => {
@@ -50,6 +56,27 @@ describe('checkOptions', () => {
 
   it('shows no credentials of a URL', () => {
     expect(check({ max: 'redis://user:secret@host' })).toThrow('got "redis://***@host"');
+  });
+});
+
+describe('nearestName', () => {
+  it.each([
+    ['mx', 'max'],
+    ['maxx', 'max'],
+    ['mian', 'min'],
+    ['idleTimeoutMS', 'idleTimeoutMs'],
+    ['idleTimeout', 'idleTimeoutMs'],
+    ['MAX', undefined],
+    ['timeout', undefined],
+    ['x', undefined],
+    ['', undefined],
+  ])('%s: %s', (written, meant) => {
+    expect(nearestName(written, ['max', 'min', 'maxWaiters', 'idleTimeoutMs'])).toBe(meant);
+  });
+
+  it('takes the one that fewer edits lead to', () => {
+    expect(nearestName('mim', ['max', 'min'])).toBe('min');
+    expect(nearestName('max', [])).toBeUndefined();
   });
 });
 

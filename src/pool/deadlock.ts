@@ -28,7 +28,7 @@ export class DeadlockWatch<T> {
     this.#releases++;
   }
 
-  /** A nested acquire has begun to wait: nothing else can be the last step into a deadlock. */
+  /** To be called after what can be the last step into a deadlock: a nested acquire that begins to wait, and a release. */
   look(): void {
     if (this.#timer !== undefined || !isDeadlocked(this.#scheduler)) return;
     const releases = this.#releases;

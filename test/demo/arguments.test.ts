@@ -17,6 +17,14 @@ describe('the arguments of the demo', () => {
     expect(read).toThrow(`--seconds must be a whole number from 1 to 60; got "${seconds}"`);
   });
 
+  it.each([
+    [['--seconds', '-1'], '"-1"'],
+    [['--seconds', '--json'], '"--json"'],
+    [['--json', '--seconds'], 'nothing'],
+  ])('refuse %s and tell the range, as for a number out of it', (args, got) => {
+    expect(() => readArguments(args)).toThrow(new UsageError(`--seconds must be a whole number from 1 to 60; got ${got}`));
+  });
+
   it.each([['--second', '1'], ['5'], ['--seconds'], ['--json=yes'], ['--seconds', '-1']])('refuse %s %s', (...args) => {
     expect(() => readArguments(args)).toThrow(UsageError);
   });

@@ -106,6 +106,20 @@ describe('startRedis', () => {
     });
   });
 
+  it('listens to its server no more after many signals and restarts than before', async () => {
+    const warned = vi.fn();
+    process.on('warning', warned);
+    const server = await start();
+    for (let round = 0; round < 12; round++) {
+      await server.kill('SIGSTOP');
+      await server.kill('SIGCONT');
+    }
+    for (let round = 0; round < 12; round++) await server.restart();
+    await new Promise(setImmediate);
+    process.off('warning', warned);
+    expect(warned.mock.calls).toEqual([]);
+  });
+
   it('stops a frozen server', async () => {
     const server = await start();
     await server.kill('SIGSTOP');
@@ -137,6 +151,24 @@ describe('startRedis without a server of its own', () => {
     await stop();
     vi.stubEnv('REDIS_URL', url);
     await expect(startRedis()).rejects.toThrow(`nothing answers at REDIS_URL=${url}`);
+  });
+
+  it.each([
+    ['foo', 'foo'],
+    ['localhost:6379', 'localhost:6379'],
+    ['http://127.0.0.1:6379', 'http://127.0.0.1:6379'],
+    ['redis://', 'redis://'],
+    ['user:hunter2@host:6379', '***@host:6379'],
+    ['redis://user:hunter2@host:port', 'redis://***@host:port'],
+  ])('says what REDIS_URL must look like when it is %s', async (given, shown) => {
+    vi.stubEnv('REDIS_URL', given);
+    const format = 'redis://host:port, redis://user:password@host:port/db or rediss://…';
+    await expect(startRedis()).rejects.toThrow(new Error(`REDIS_URL must look like ${format}; got "${shown}"`));
+  });
+
+  it('shows no credentials of REDIS_URL', async () => {
+    vi.stubEnv('REDIS_URL', 'redis://user:hunter2@127.0.0.1:1/0?password=hunter2');
+    await expect(startRedis()).rejects.toThrow('nothing answers at REDIS_URL=redis://***@127.0.0.1:1/0; start');
   });
 
   it('starts one of its own in spite of REDIS_URL when it must be fresh', async () => {

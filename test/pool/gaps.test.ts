@@ -132,16 +132,18 @@ describe('a deadlock that a release completes', () => {
   it('is seen before the timeout', async () => {
     const pool = poolOf(new Server(), { max: 1, maxSharers: 2, acquireTimeoutMs: 60_000 });
     await withRoot(async () => {
-      const [asked, left] = [gate(), gate()];
-      const nested = pool.share(() => {
-        const inner = pool.use(() => {});
-        asked.open();
-        return inner;
+      const [ask, left] = [gate(), gate()];
+      const nested = pool.share(async () => {
+        await ask.promise;
+        return pool.use(() => {});
       });
       const failing = expect(nested).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
       const other = pool.share(() => left.promise);
-      await asked.promise;
+      await until(() => pool.stats().sharers === 2);
       const third = pool.share(() => {});
+      // Not yet one: the third gets the place of the other.
+      ask.open();
+      await until(() => pool.stats().pending === 2);
       left.open();
       await Promise.all([other, failing]);
       await third;

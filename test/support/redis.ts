@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
-import { type DevRedis, type StartOptions, startRedis } from '../../dev/redis-server.ts';
+import { type DevRedis, type StartOptions, startRedis, withoutCredentials } from '../../dev/redis-server.ts';
 
 /** A line of CLIENT LIST: `name`, `addr`, `flags`, `db`, `cmd` and whatever else the server tells. */
 export type ClientLine = Readonly<Record<string, string>>;
@@ -45,6 +45,23 @@ export class TestRedis {
     return clients.filter(({ name = '' }) => name !== 'observer' && name.startsWith(namePrefix));
   }
 
+  /** Deletes the keys of every database. */
+  async empty(): Promise<void> {
+    await this.observer.flushall();
+  }
+
+  /** @throws Error when a database holds keys, which may be somebody's. */
+  async mustBeEmpty(): Promise<void> {
+    const databases = [...(await this.observer.info('keyspace')).matchAll(/^(db\d+):keys=(\d+)/gm)];
+    if (databases.length === 0) return;
+    const found = databases.map(([, name, keys]) => `${name} (keys: ${keys})`).join(', ');
+    throw new Error(
+      `the server at REDIS_URL=${withoutCredentials(this.url)} is not empty: ${found}. The tests delete all keys of all its databases, ` +
+        'so they use none that holds some. Name an empty server, or empty this one (redis-cli FLUSHALL) if nobody needs its keys, ' +
+        'or unset REDIS_URL: the tests then start servers of their own',
+    );
+  }
+
   async stop(): Promise<void> {
     this.observer.disconnect();
     await this.#server.stop();
@@ -55,17 +72,33 @@ function parseClient(line: string): ClientLine {
   return Object.fromEntries(line.split(' ').map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
 }
 
+/** An empty server. @throws Error when it is that of REDIS_URL and holds keys; they are left alone. */
+export async function openRedis(options: StartOptions = {}): Promise<TestRedis> {
+  const redis = new TestRedis(await startRedis(options));
+  try {
+    await redis.mustBeEmpty();
+  } catch (error) {
+    await redis.stop();
+    throw error;
+  }
+  return redis;
+}
+
 /**
- * One Redis server for the tests of the file or `describe` it is called in, emptied before them and stopped after them.
- * Call what it returns inside hooks and tests, where the server is there. With REDIS_URL that server is used, unless `fresh`.
+ * One empty Redis server for the tests of the file or `describe` it is called in, stopped after them.
+ * Call what it returns inside hooks and tests, where the server is there. With REDIS_URL that server is used, unless
+ * `fresh`; it must be empty and is emptied after the tests.
  */
 export function useRedis(options: StartOptions = {}): () => TestRedis {
   let redis: TestRedis | undefined;
   beforeAll(async () => {
-    redis = new TestRedis(await startRedis(options));
-    await redis.observer.flushall();
+    redis = await openRedis(options);
   });
-  afterAll(() => redis?.stop());
+  afterAll(async () => {
+    // One of our own may have been killed, and goes with its keys.
+    if (redis?.server.pid === undefined) await redis?.empty();
+    await redis?.stop();
+  });
   return () => {
     if (!redis) throw new Error('useRedis(): the server is there only inside hooks and tests');
     return redis;
