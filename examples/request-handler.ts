@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Scope, withScope } from 'scoped-pool';
+import { AcquireTimeoutError, Scope, withScope } from 'scoped-pool';
 import { defineRedisPool } from 'scoped-pool/redis';
 
 const url = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
@@ -23,14 +23,15 @@ function inScope(server: Scope, request: IncomingMessage, response: ServerRespon
   withScope(() => handle(request, response), options).catch((error: unknown) => {
     if (gone.signal.aborted) return;
     console.error(error);
-    if (!response.headersSent) response.writeHead(500).end();
-    else response.destroy();
+    if (response.headersSent) response.destroy();
+    // 503: Redis is down, or all connections are held. 500: anything else.
+    else response.writeHead(error instanceof AcquireTimeoutError ? 503 : 500).end();
   });
 }
 
 /** Starts the server; port 0 is any that is free. */
 export async function main(port = 0): Promise<{ readonly port: number; readonly scope: Scope; close(): Promise<void> }> {
-  const scope = new Scope({ parent: null, name: 'server', limits: { redis: 5 } });
+  const scope = new Scope({ parent: null, name: 'server', limits: { redis: { max: 5, acquireTimeoutMs: 1_000 } } });
   const server = createServer((request, response) => inScope(scope, request, response)).listen(port, '127.0.0.1');
   await once(server, 'listening');
   const close = async () => {

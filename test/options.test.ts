@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidOptionError } from '../src/errors.ts';
-import { abortSignal, anything, callable, checkArgument, checkOptions, duration, flag, integer, nearestName, text } from '../src/options.ts';
+import {
+  abortSignal,
+  anything,
+  callable,
+  checkArgument,
+  checkOptions,
+  duration,
+  flag,
+  integer,
+  nearestName,
+  text,
+} from '../src/options.ts';
 
 describe('checks', () => {
   it.each([

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 import { type Block, blocksOf, read, root } from './markdown.ts';
 
 // Every block of TypeScript is type-checked and run. What a reader knows from the lines above a block is put before it,
-// the address of the server is replaced by that of a server for tests, and a fixed port by any port. A block that
+// the address of the server is replaced by that of a server for tests, and a fixed port by any port; an exit is left out. A block that
 // opens no root runs in one, as the text says. What a line is said to print (`// prints 3`) it must print.
 const folder = join(root, '.cache/readme');
 const blocks = blocksOf(read('README.md')).filter(({ language }) => language === 'ts');
@@ -41,13 +41,17 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function moduleOf({ code }: Block): string {
   const before = Object.entries(KNOWN).filter(
-    ([name]) => new RegExp(`\\b${name}\\.|\\(${name}\\b`).test(code) && !code.includes(`const ${name} =`),
+    ([name]) => new RegExp(`\\b${name}\\.|\\(${name}\\b`).test(code) && !code.includes('defineRedisPool('),
   );
   const text = [...before.map(([, lines]) => lines), code, /^const server =/m.test(code) ? 'export { server };\n' : 'export {};\n'].join(
     '',
   );
   const { url, port } = server().server;
-  return text.replaceAll('redis://127.0.0.1:6379', url).replaceAll('port: 6379', `port: ${port}`).replaceAll('listen(3000)', 'listen(0)');
+  return text
+    .replaceAll('redis://127.0.0.1:6379', url)
+    .replaceAll('port: 6379', `port: ${port}`)
+    .replaceAll('listen(3000)', 'listen(0)')
+    .replaceAll('process.exit(1)', '{}');
 }
 
 function printedBy({ code }: Block): readonly string[] {

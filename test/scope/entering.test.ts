@@ -203,6 +203,13 @@ describe('Scope rule 2: pools bind to scope.root, the nearest root or isolated s
     expect(() => new Scope({ parent: null, limits })).toThrow(code('ERR_INVALID_OPTION'));
   });
 
+  it('names withRoot() when an option of it is wrong', async () => {
+    await expect(withRoot(() => {}, { limit: 1 } as never)).rejects.toThrow(
+      /^withRoot\(\): limit must be absent: did you mean "limits"\? known are /,
+    );
+    await expect(withRoot(() => {}, { limits: { redis: 0 } })).rejects.toThrow(/^withRoot\(\): limits\.redis must be/);
+  });
+
   it.each([{ limits: null }, { limits: [] }, { limits: 'redis' }, { limits: 5 }])('refuses $limits as limits', ({ limits }) => {
     expect(() => new Scope({ parent: null, limits: limits as never })).toThrow(code('ERR_INVALID_OPTION'));
   });
