@@ -1,21 +1,30 @@
+import { show } from '../errors.ts';
+
 /**
  * How a command may travel. `shared`: with others on one connection. `exclusive`: alone, for it blocks. `refused`: only
  * by hand, on a lease of its own, for it changes the connection for whoever comes next.
  */
 export type CommandKind = 'shared' | 'exclusive' | 'refused';
 
-/** Where a blocking command has its timeout: the place among its arguments, -1 for the last. */
+/** Where a blocking command has its timeout, in seconds: the place among its arguments, -1 for the last. */
 const TIMEOUT_AT = new Map([
-  ...['blpop', 'brpop', 'brpoplpush', 'blmove', 'bzpopmin', 'bzpopmax', 'wait', 'waitaof'].map((name) => [name, -1] as const),
+  ...['blpop', 'brpop', 'brpoplpush', 'blmove', 'bzpopmin', 'bzpopmax'].map((name) => [name, -1] as const),
   ...['blmpop', 'bzmpop'].map((name) => [name, 0] as const),
   ['blmovem', 4],
 ]);
 
+/**
+ * They wait for replicas to have what this connection has written, which on a connection of somebody else means nothing;
+ * their timeout, in milliseconds, comes last.
+ */
+const WAITING = ['wait', 'waitaof'];
+
 const REFUSED = new Set([
+  ...WAITING,
   ...['multi', 'exec', 'discard', 'watch', 'unwatch'],
   ...['select', 'auth', 'hello', 'reset', 'quit', 'monitor', 'sync', 'psync', 'replconf'],
   ...['subscribe', 'psubscribe', 'ssubscribe', 'unsubscribe', 'punsubscribe', 'sunsubscribe'],
-  ...['wait', 'waitaof', 'readonly', 'readwrite', 'asking'],
+  ...['readonly', 'readwrite', 'asking'],
 ]);
 
 /** Commands of which only these subcommands leave the connection as it is. */
@@ -25,10 +34,17 @@ const HARMLESS = new Map([
   ['himport', ['set']],
 ]);
 
+/** No command is in both lists. */
 const BY_NAME = new Map<string, CommandKind>([
   ...[...TIMEOUT_AT.keys()].map((name) => [name, 'exclusive'] as const),
   ...[...REFUSED].map((name) => [name, 'refused'] as const),
 ]);
+
+/** What is wrong with what was given to `call()` as the name of a command; ioredis throws a TypeError, too. */
+export function nameProblem(pool: string, name: unknown): Error | undefined {
+  if (typeof name === 'string' && name !== '') return undefined;
+  return new TypeError(`pool "${pool}": call() takes the name of a command first, as a text: call('GET', 'key'); got ${show(name)}`);
+}
 
 /** @param name In any case. @param args As given to ioredis: flat, or in arrays. */
 export function classify(name: string, args: readonly unknown[]): CommandKind {
@@ -46,9 +62,10 @@ export function classify(name: string, args: readonly unknown[]): CommandKind {
  */
 export function blocksForMs(name: string, args: readonly unknown[]): number {
   const command = name.toLowerCase();
-  const place = TIMEOUT_AT.get(command);
   const flat = args.flat();
-  if (place !== undefined) return orForEver(Number(flat.at(place)) * (command.startsWith('wait') ? 1 : 1_000));
+  if (WAITING.includes(command)) return orForEver(Number(flat.at(-1)));
+  const place = TIMEOUT_AT.get(command);
+  if (place !== undefined) return orForEver(Number(flat.at(place)) * 1_000);
   if (command !== 'xread' && command !== 'xreadgroup') return 0;
   const block = blocksAt(flat);
   return block < 0 ? 0 : orForEver(Number(flat[block + 1]));

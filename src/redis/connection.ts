@@ -3,6 +3,7 @@ import { ConnectTimeoutError } from '../errors.ts';
 import { ConnectionCondition } from './condition.ts';
 import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
 import { ReplyWatch } from './reply-watch.ts';
+import { hideSecrets, withoutArguments } from './secrets.ts';
 
 /** How long a connection that was asked to close may take before its socket is destroyed, in milliseconds. */
 const CLOSE_MS = 500;
@@ -69,16 +70,14 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
   });
 }
 
-/** Errors of replies carry their command, with the password among its arguments. */
-function withoutArguments(error: unknown): unknown {
-  const { command } = error as { command?: { args?: unknown[] } };
-  if (command) command.args = [];
-  return error;
+/** Whether the connection looks alive, as far as can be seen without asking the server. */
+export function isUsable(connection: Redis): boolean {
+  return connection.status === 'ready' && isOpen(connection);
 }
 
-/** Whether the connection looks alive, as far as can be seen without asking the server. */
-export function isUsable({ status, stream }: Redis): boolean {
-  return status === 'ready' && stream.readable && stream.writable && !stream.destroyed;
+/** Whether the other end would hear that the connection closes. */
+function isOpen({ stream }: Partial<Redis>): boolean {
+  return Boolean(stream?.readable && stream.writable && !stream.destroyed);
 }
 
 /** Whether nothing is left on the connection of whoever had it. */
@@ -90,7 +89,7 @@ export function isClean(connection: Redis): boolean {
 export async function disconnect(connection: Redis): Promise<void> {
   if (connection.status === 'end') return;
   const closed = new Promise<void>((resolve) => connection.once('end', resolve));
-  const timer = after(isUsable(connection) ? CLOSE_MS : 1, () => cut(connection));
+  const timer = after(isOpen(connection) ? CLOSE_MS : 1, () => cut(connection));
   connection.disconnect();
   await closed;
   cancel(timer);
@@ -112,8 +111,9 @@ function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig):
   const send = connection.sendCommand;
   conditions.set(connection, condition);
   connection.sendCommand = (command, stream) => {
-    const { name, args } = command as unknown as SentCommand;
-    condition.onSend(name, args);
+    const sent = command as unknown as SentCommand;
+    condition.onSend(sent.name, sent.args);
+    hideSecrets(sent);
     watch.onSend();
     cork(connection);
     return send.call(connection, command, stream);

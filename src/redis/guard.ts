@@ -1,12 +1,17 @@
-import type { EventEmitter } from 'node:events';
 import { CommandRefusedError, LeaseEndedError } from '../errors.ts';
 import type { Lease } from '../pool/lease.ts';
-import { classify } from './classify.ts';
+import { closeBeside, monitorBeside } from './beside.ts';
+import { classify, nameProblem } from './classify.ts';
 import type { ChainableCommander, Redis, SentCommand } from './ioredis.ts';
+import { ADDING, type Listener, Listeners } from './listeners.ts';
 import { Recorder } from './recorder.ts';
 
 /** What a holder is told who sends over a shared lease what needs one of its own. */
 export const USE_ADVICE = 'Lease a connection for it: pool.use(async (connection) => …)';
+
+const CONNECT_ADVICE = 'The pool connects, and replaces a connection that has ended: lease another one';
+const DUPLICATE_ADVICE =
+  'What it opens would outlive the lease: lease another connection of the pool, or make one with new Redis() and close it yourself';
 
 const LEASE = Symbol('lease');
 
@@ -14,19 +19,13 @@ interface Guarded extends Redis {
   readonly [LEASE]: Lease<Redis>;
 }
 
-/** What all guards of a connection have in common. */
-interface Front {
-  readonly members: object;
-  /** What holders have added, to be removed when they leave. */
-  readonly listeners: [event: string, listener: Listener][];
-}
-
-type Listener = (...args: unknown[]) => void;
 type Send = Redis['sendCommand'];
+type Callback = (error: unknown, result?: unknown) => void;
 
-const ADD_LISTENER = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const;
-
-const fronts = new WeakMap<Redis, Front>();
+/** What all guards of a connection have in common. */
+const fronts = new WeakMap<Redis, object>();
+/** What holders listen to; nothing of those who do not. */
+const listening = new WeakMap<Lease<Redis>, Listeners>();
 
 /**
  * What a lease shows of a connection. Everything is the connection's own, but commands pass here first: after the end
@@ -38,24 +37,22 @@ export function guard(pool: string, connection: Redis, lease: Lease<Redis>): Red
     front = frontOf(pool, connection);
     fronts.set(connection, front);
   }
-  return Object.create(front.members, { [LEASE]: { value: lease } });
+  return Object.create(front, { [LEASE]: { value: lease } });
 }
 
-/** Removes the listeners that holders have added to the connection. */
-export function removeListeners(connection: Redis): void {
-  const listeners = fronts.get(connection)?.listeners.splice(0) ?? [];
-  for (const [event, listener] of listeners) connection.off(event, listener);
+/** Takes from the connection what a lease, which has ended, has put on it and opened beside it. */
+export function leave(connection: Redis, lease: Lease<Redis>): void {
+  listening.get(lease)?.removeAll();
+  closeBeside(connection, lease);
 }
 
-function frontOf(pool: string, connection: Redis): Front {
-  const listeners: Front['listeners'] = [];
-  const members = Object.create(connection, {
+function frontOf(pool: string, connection: Redis): object {
+  return Object.create(connection, {
     ...methods(commandMethods(pool, connection)),
     ...methods(batchMethods(pool, connection)),
     ...methods(socketMethods(pool, connection)),
-    ...methods(listenerMethods(pool, connection, listeners)),
+    ...methods(listenerMethods(pool, connection)),
   });
-  return { members, listeners };
 }
 
 /** Why it must not be sent, or done, on the lease. */
@@ -68,16 +65,15 @@ function commandMethods(pool: string, connection: Redis): object {
   return {
     sendCommand(this: Guarded, command: Parameters<Send>[0], stream: Parameters<Send>[1]) {
       const sent = command as unknown as SentCommand;
-      const error = refusal(pool, this[LEASE], sent.name, sent.args);
+      const error = nameProblem(pool, sent.name) ?? refusal(pool, this[LEASE], sent.name, sent.args);
       if (!error) return connection.sendCommand(command, stream);
       sent.reject(error);
       return sent.promise;
     },
     // It opens a connection of its own and sends nothing on this one.
-    async monitor(this: Guarded) {
+    monitor(this: Guarded, callback?: Callback) {
       const error = refusal(pool, this[LEASE], 'monitor', []);
-      if (error) throw error;
-      return connection.monitor();
+      return answered(error ? Promise.reject(error) : monitorBeside(pool, connection, this[LEASE]), callback);
     },
   };
 }
@@ -99,37 +95,56 @@ function batchMethods(pool: string, connection: Redis): object {
   return { pipeline: start('pipeline'), multi: start('multi') };
 }
 
-/** Whoever has left, or is not alone, must not end the connection. */
+/** The pool opens connections; whoever has left, or is not alone, must not end them. */
 function socketMethods(pool: string, connection: Redis): object {
+  const notHis = (lease: Lease<Redis>, name: string, advice: string) =>
+    lease.ended ? new LeaseEndedError(pool, name.toUpperCase()) : new CommandRefusedError(pool, name, advice);
+  function connect(this: Guarded, callback?: Callback): Promise<never> {
+    return answered(Promise.reject(notHis(this[LEASE], 'connect', CONNECT_ADVICE)), callback);
+  }
+  function duplicate(this: Guarded): never {
+    throw notHis(this[LEASE], 'duplicate', DUPLICATE_ADVICE);
+  }
   function disconnect(this: Guarded): void {
     // Like the command that does it.
     const error = refusal(pool, this[LEASE], 'quit', []);
     if (error) throw error;
     connection.disconnect();
   }
-  return { disconnect, end: disconnect };
+  return { connect, duplicate, disconnect, end: disconnect };
 }
 
-/** Listeners are the connection's own, and go with the holder. */
-function listenerMethods(pool: string, connection: Redis, listeners: Front['listeners']): object {
-  const add = (method: (typeof ADD_LISTENER)[number]) =>
+/** Listeners are on the connection itself, and go with their holder. */
+function listenerMethods(pool: string, connection: Redis): object {
+  const add = (method: keyof typeof ADDING) =>
     function (this: Guarded, event: string, listener: Listener): Redis {
-      if (this[LEASE].ended) throw new LeaseEndedError(pool, `${method}("${event}")`);
-      (connection as EventEmitter)[method](event, listener);
-      listeners.push([event, listener]);
+      const lease = this[LEASE];
+      if (lease.ended) throw new LeaseEndedError(pool, `${method}("${String(event)}")`);
+      const listeners = listening.get(lease) ?? new Listeners(connection);
+      listening.set(lease, listeners);
+      listeners.add(this, method, event, listener);
       return this;
     };
   function off(this: Guarded, event: string, listener: Listener): Redis {
-    connection.off(event, listener);
+    listening.get(this[LEASE])?.remove(event, listener);
     return this;
   }
-  function removeAllListeners(this: Guarded): Redis {
-    // The library's stay.
-    removeListeners(connection);
+  function removeAllListeners(this: Guarded, event?: string): Redis {
+    listening.get(this[LEASE])?.removeAll(event);
     return this;
   }
-  const adding = Object.fromEntries(ADD_LISTENER.map((method) => [method, add(method)]));
-  return { ...adding, off, removeListener: off, removeAllListeners, emit: connection.emit.bind(connection) };
+  function emit(this: Guarded, event: string, ...args: unknown[]): boolean {
+    if (this[LEASE].ended) throw new LeaseEndedError(pool, `emit("${String(event)}")`);
+    return connection.emit(event, ...args);
+  }
+  const adding = Object.fromEntries((Object.keys(ADDING) as (keyof typeof ADDING)[]).map((method) => [method, add(method)]));
+  return { ...adding, off, removeListener: off, removeAllListeners, emit };
+}
+
+/** As ioredis does it: a callback that is given hears the same, and the rejection counts as seen. */
+function answered<R>(answer: Promise<R>, callback: Callback | undefined): Promise<R> {
+  if (callback) answer.then((result) => callback(null, result), callback);
+  return answer;
 }
 
 function methods(members: object): PropertyDescriptorMap {

@@ -1,7 +1,8 @@
 import { register, withoutFunctions } from '../pool/define.ts';
 import type { PoolSettings } from '../pool/options.ts';
+import { closeBeside } from './beside.ts';
 import { type ConnectionConfig, connect, disconnect, isClean, isUsable, onEnd } from './connection.ts';
-import { guard, removeListeners } from './guard.ts';
+import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
 import { CommandPool, type RedisPool } from './redis-pool.ts';
@@ -34,13 +35,11 @@ function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis
     // Connecting has its own deadline, which can say how far it came.
     createTimeoutMs: Number.POSITIVE_INFINITY,
     create: ({ signal }) => connect(config, signal),
-    destroy: disconnect,
+    destroy: (connection) => Promise.all([disconnect(connection), closeBeside(connection)]),
     validate: (connection) => connection.ping(),
     isUsable,
-    reset: (connection) => {
-      removeListeners(connection);
-      return isClean(connection);
-    },
+    reset: isClean,
+    onLeave: leave,
     onDead: onEnd,
     // The library's own commands need no guard: they end before their lease does.
     guard: (connection, lease) => (lease.kind === 'user' ? guard(name, connection, lease) : connection),

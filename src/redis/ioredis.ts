@@ -8,7 +8,7 @@ export interface SentCommand {
   readonly name: string;
   readonly args: readonly unknown[];
   readonly promise: Promise<unknown>;
-  reject(error: Error): void;
+  reject: (error: Error) => void;
 }
 
 /** Every command that ioredis knows, lower case. */

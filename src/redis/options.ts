@@ -22,6 +22,11 @@ const OWNED = {
   replyMapping: 'the pool is typed for the legacy mapping',
 } as const satisfies Partial<Record<keyof RedisOptions, string>>;
 
+/** Options of other pools, each with the one that it is called here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  createTimeoutMs: 'see connectTimeoutMs, which bounds connecting',
+};
+
 type OwnedOption = keyof typeof OWNED;
 type OwnRules = Omit<PoolRules, 'createTimeoutMs' | 'validateTimeoutMs' | 'destroyTimeoutMs'>;
 
@@ -142,7 +147,7 @@ export function checkRedisPool(name: string, options: RedisPoolOptions): void {
 /** What may be a password, or a password under a name that is misspelt, is not shown. */
 function checkOption(where: string, option: string, actual: unknown): void {
   if (actual === undefined) return;
-  const secret = !(option in OWN_CHECKS) || option === 'url';
+  const secret = !Object.hasOwn(OWN_CHECKS, option) || option === 'url';
   const expected = expectedOf(option, actual);
   if (expected !== undefined) throw new InvalidOptionError({ where, option, expected, actual, secret });
 }
@@ -150,10 +155,40 @@ function checkOption(where: string, option: string, actual: unknown): void {
 function expectedOf(option: string, actual: unknown): string | undefined {
   if (Object.hasOwn(OWNED, option)) return `left out: ${OWNED[option as OwnedOption]}`;
   if (Object.hasOwn(CHECKS, option)) return CHECKS[option as keyof typeof CHECKS](actual);
-  return `left out: known are ${Object.keys(CHECKS).join(', ')}`;
+  if (Object.hasOwn(ELSEWHERE, option)) return `left out: ${ELSEWHERE[option]}`;
+  const meant = nearest(option, Object.keys(CHECKS));
+  const known = `known are ${Object.keys(OWN_CHECKS).join(', ')} and every option of ioredis that is not refused`;
+  return `left out: ${meant === undefined ? '' : `did you mean ${meant}? `}${known}`;
+}
+
+/** The one that at most two letters, added, left out or exchanged, make of the word. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  let least = 3;
+  let found: string | undefined;
+  for (const candidate of known) {
+    const distance = distanceOf(word, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    found = candidate;
+  }
+  return found;
+}
+
+/** How many letters of one have to be added, left out or exchanged to make the other. */
+function distanceOf(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, place) => place);
+  for (const [line, letter] of [...one].entries()) {
+    const next = [line + 1];
+    for (let place = 1; place <= other.length; place++) {
+      const exchanged = (row[place - 1] as number) + (letter === other[place - 1] ? 0 : 1);
+      next.push(Math.min(exchanged, (row[place] as number) + 1, (next[place - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) as number;
 }
 
 /** The options that ioredis gets. */
 export function ioredisOptions(options: RedisPoolOptions): RedisOptions {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in OWN_CHECKS)));
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(OWN_CHECKS, name)));
 }

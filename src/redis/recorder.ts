@@ -1,5 +1,5 @@
 import { CommandRefusedError } from '../errors.ts';
-import { blocksForMs, classify } from './classify.ts';
+import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { type ChainableCommander, METHODS, methodsOf, type Redis } from './ioredis.ts';
 
 /** Where a recorder comes from and where it goes. */
@@ -15,6 +15,7 @@ export interface RecorderContext {
 type Callback = (error: unknown, result?: unknown) => void;
 type Methods = Record<string, (...args: unknown[]) => unknown>;
 
+const UNRECORDED = 'So it is with multi({ pipeline: false }). ';
 const USE_INSTEAD =
   'On a pool, multi() records and exec() runs the whole; to read between WATCH and EXEC, pool.use(async (connection) => …)';
 const CALLS = ['call', 'callBuffer'];
@@ -29,7 +30,7 @@ export class Recorder {
   /** @param batch As ioredis takes it: commands as arrays, `[['set', 'a', 1], ['get', 'a']]`. */
   static start(context: RecorderContext, batch?: unknown, options: unknown = batch): ChainableCommander {
     if ((options as { pipeline?: boolean } | undefined)?.pipeline === false) {
-      throw new CommandRefusedError(context.pool, 'multi({ pipeline: false })', USE_INSTEAD);
+      throw new CommandRefusedError(context.pool, 'multi', UNRECORDED + USE_INSTEAD);
     }
     const recorder = new Recorder(context);
     if (Array.isArray(batch)) for (const [method, ...args] of batch as [string, ...unknown[]][]) recorder.#add(method, args);
@@ -66,7 +67,9 @@ export class Recorder {
 
   #add(method: string, given: readonly unknown[]): this {
     const isCall = CALLS.includes(method);
-    const name = isCall ? String(given[0]) : (METHODS.get(method) ?? method);
+    const problem = isCall && nameProblem(this.#context.pool, given[0]);
+    if (problem) throw problem;
+    const name = isCall ? (given[0] as string) : (METHODS.get(method) ?? method);
     if (this.#executed) throw new Error(`${name.toUpperCase()} after exec(): record it in another ${this.#context.kind}()`);
     if (!(method in this)) throw new TypeError(`${method} is no command`);
     this.#check(name, withoutCallback(isCall ? given.slice(1) : given));

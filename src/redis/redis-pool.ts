@@ -1,7 +1,7 @@
 import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
 import type { Lease } from '../pool/lease.ts';
 import { Pool } from '../pool/pool.ts';
-import { blocksForMs, classify } from './classify.ts';
+import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
 import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
@@ -125,6 +125,8 @@ export class CommandPool extends Pool<Redis> {
   send(method: string, name: string, args: readonly unknown[], given = args): Promise<unknown> {
     const callback = callbackOf(given);
     if (callback) return withCallback(callback, this.send(method, name, withoutCallback(args), withoutCallback(given)));
+    const problem = nameProblem(this.name, name);
+    if (problem) return Promise.reject(problem);
     const kind = classify(name, args);
     if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
     const ms = kind === 'exclusive' ? blocksForMs(name, args) : 0;
@@ -187,8 +189,8 @@ for (const [method, name] of METHODS) {
 }
 for (const method of methodsOf('call')) {
   Object.defineProperty(CommandPool.prototype, method, {
-    value(this: CommandPool, name: string, ...args: unknown[]) {
-      return this.send(method, name, args, [name, ...args]);
+    value(this: CommandPool, name: unknown, ...args: unknown[]) {
+      return this.send(method, name as string, args, [name, ...args]);
     },
   });
 }

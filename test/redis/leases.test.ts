@@ -1,10 +1,8 @@
-import type { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { Scope, withRoot, withScope } from 'scoped-pool';
 import type { RedisPool } from 'scoped-pool/redis';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { useRedis } from '../support/redis.ts';
-import { until } from '../support/until.ts';
 import { commandsDuring, errorOf, poolOn } from './support.ts';
 
 const redis = useRedis();
@@ -20,7 +18,11 @@ describe('a connection that is kept beyond its lease', () => {
     ['monitor', (kept) => kept.monitor()],
     ['disconnect', (kept) => kept.disconnect()],
     ['end', (kept) => kept.end()],
+    ['connect', (kept) => kept.connect()],
+    ['duplicate', (kept) => kept.duplicate()],
     ['on', (kept) => kept.on('message', () => {})],
+    ['once', (kept) => kept.once('message', () => {})],
+    ['emit', (kept) => kept.emit('message', 'channel', 'forged')],
     ['a new multi', (kept) => kept.multi().get('key').exec().then(firstError)],
     ['a new pipeline', (kept) => kept.pipeline().get('key').exec().then(firstError)],
   ];
@@ -190,55 +192,6 @@ describe('after its lease, a connection', () => {
       await redis().observer.select(2);
       expect(await redis().observer.get('key')).toBe('value');
       await redis().observer.select(0);
-    });
-  });
-});
-
-describe('a listener of a holder', () => {
-  it('hears what happens on the connection, and goes with the lease', async () => {
-    await withRoot(async () => {
-      const pool = poolOn(redis());
-      const messages: unknown[] = [];
-      await pool.use(async (connection) => {
-        expect(connection.on('message', (...message) => messages.push(message))).toBe(connection);
-        await connection.subscribe('channel');
-        await redis().observer.publish('channel', 'hello');
-        await until(() => messages.length > 0);
-        expect(messages).toEqual([['channel', 'hello']]);
-      });
-    });
-  });
-
-  it.each(['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const)('does not stay behind: %s', async (method) => {
-    await withRoot(async () => {
-      const pool = poolOn(redis(), { max: 1 });
-      const counts = [];
-      for (let n = 0; n < 3; n++) {
-        counts.push(await pool.use((connection) => (connection as EventEmitter)[method]('error', () => {}).listenerCount('error')));
-      }
-      expect(new Set(counts).size).toBe(1);
-      expect(pool.stats().created).toBe(1);
-    });
-  });
-
-  it('can be removed, while those of the library stay', async () => {
-    await withRoot(async () => {
-      const pool = poolOn(redis(), { max: 1 });
-      await pool.use((connection) => {
-        const before = connection.listenerCount('close');
-        const mine = () => {};
-        connection
-          .on('close', mine)
-          .off('close', mine)
-          .on('close', mine)
-          .removeListener('close', mine)
-          .on('close', mine)
-          .removeAllListeners('close');
-        expect(connection.listenerCount('close')).toBe(before);
-        expect(connection.emit('mine')).toBe(false);
-      });
-      await pool.use((connection) => connection.quit());
-      await until(() => pool.stats().closedBy.dead + pool.stats().closedBy.destroyed === 1);
     });
   });
 });

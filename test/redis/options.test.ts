@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { withRoot } from 'scoped-pool';
 import { defineRedisPool, type RedisPoolOptions } from 'scoped-pool/redis';
 import { afterAll, describe, expect, it } from 'vitest';
+import { nearest } from '../../src/redis/options.ts';
 import { useRedis } from '../support/redis.ts';
 import { errorOf, poolOn } from './support.ts';
 
@@ -14,7 +15,18 @@ const redis = useRedis({ fresh: true, args: ['--unixsocket', socket] });
 
 /** What is wrong, the options, and what the message says. */
 const BAD: readonly (readonly [string, unknown, RegExp])[] = [
-  ['an unknown option', { hots: 'localhost' }, /hots must be left out: known are .*host/],
+  [
+    'an unknown option',
+    { hots: 'localhost' },
+    /: hots must be left out: did you mean host\? known are max, .*, unique and every option of ioredis/,
+  ],
+  ['a misspelt option of the pool', { maxSharrers: 5 }, /maxSharrers must be left out: did you mean maxSharers\? known/],
+  ['an option that is like no other', { colour: 'red' }, /colour must be left out: known are max, /],
+  [
+    'an option named like what all objects have',
+    { valueOf: 'hunter2' },
+    /valueOf must be left out: known .*a value of type string, which is not/,
+  ],
   ['no object', null, /options must be an object; got null/],
   ['a list', [], /options must be an object/],
   ['a text', 'redis://localhost', /options must be an object/],
@@ -44,7 +56,7 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['commandTimeoutMs below 0', { commandTimeoutMs: -5 }, /commandTimeoutMs must be/],
   ['idleTimeoutMs NaN', { idleTimeoutMs: Number.NaN }, /idleTimeoutMs must be/],
   ['unique that is a text', { unique: 'yes' }, /unique must be true or false/],
-  ['an option of the generic pool', { createTimeoutMs: 5 }, /createTimeoutMs must be left out/],
+  ['an option of the generic pool', { createTimeoutMs: 5 }, /createTimeoutMs must be left out: see connectTimeoutMs/],
 ];
 
 /** Options of ioredis that the pool owns, each with what it would do. */
@@ -60,6 +72,27 @@ describe('defineRedisPool', () => {
     expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(message) });
     expect(error.message).toMatch(/^defineRedisPool\("bad"\): /);
   });
+
+  it('says of an unknown option what fits on a screen, and nothing of its value', async () => {
+    const { message } = await errorOf(() => defineRedisPool('bad', { pasword: 'hunter2' } as RedisPoolOptions));
+    expect(message).toContain('did you mean password?');
+    expect(message).not.toContain('hunter2');
+    expect(message).not.toContain('sentinelRetryStrategy');
+    expect(message.length).toBeLessThan(400);
+  });
+
+  it.each<readonly [string, string | undefined]>([
+    ['host', 'host'],
+    ['hots', 'host'],
+    ['ost', 'host'],
+    ['hoost', 'host'],
+    ['ports', 'port'],
+    ['pot', 'port'],
+    ['Hosts', 'host'],
+    ['hxyz', undefined],
+    ['h', undefined],
+    ['', undefined],
+  ])('takes %s for %s', (word, meant) => expect(nearest(word, ['host', 'port', 'database'])).toBe(meant));
 
   it.each(['', '  ', undefined, 5, null])('refuses %j as a name', async (name) => {
     expect((await errorOf(() => defineRedisPool(name as string))).code).toBe('ERR_INVALID_OPTION');

@@ -67,6 +67,28 @@ describe('a command that needs a lease of its own', () => {
     });
   });
 
+  it('says so of multi({ pipeline: false }) as it is written', async () => {
+    await withRoot(async () => {
+      const error = await errorOf(() => (poolOn(redis()) as unknown as Redis).multi({ pipeline: false }));
+      expect(error.message).toContain('multi({ pipeline: false })');
+      expect(error.message).not.toContain('FALSE');
+    });
+  });
+
+  it.each([[[]], [[undefined, 'a']], [[5]], [['']], [[['GET', 'a']]]])(
+    'is not call(...%j), which is a rejection all the same',
+    async (args) => {
+      await withRoot(async () => {
+        const pool = poolOn(redis()) as unknown as Anything & { pipeline(): Record<string, (...args: unknown[]) => unknown> };
+        const expected = /call\(\) takes the name of a command first, as a text/;
+        for (const method of ['call', 'callBuffer']) {
+          await expect(pool[method]?.(...args)).rejects.toThrow(expected);
+          expect(() => pool.pipeline()[method]?.(...args)).toThrow(expected);
+        }
+      });
+    },
+  );
+
   it('also means a command that blocks, on a shared lease', async () => {
     await withRoot(async () => {
       const pool = poolOn(redis());

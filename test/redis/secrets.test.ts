@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import type { Redis } from 'ioredis';
 import { currentScope, withRoot } from 'scoped-pool';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -72,6 +73,38 @@ describe('a wrong password', () => {
     expect(shown(error)).not.toContain(SECRET);
   });
 });
+
+describe('an error of a command of a holder', () => {
+  const SECRETIVE: readonly (readonly [string, (connection: Redis) => Promise<unknown>])[] = [
+    ['AUTH', (connection) => connection.auth('alice', SECRET)],
+    ['AUTH by call', (connection) => connection.call('Auth', 'alice', SECRET)],
+    ['AUTH in an array', (connection) => connection.call('AUTH', ['alice', SECRET] as unknown as string)],
+    ['AUTH in a pipeline', (connection) => connection.pipeline().auth('alice', SECRET).exec().then(firstError)],
+    ['HELLO', (connection) => connection.call('HELLO', 3, 'AUTH', 'alice', SECRET)],
+    ['ACL SETUSER', (connection) => connection.call('ACL', 'SetUser', 'bob', `>${SECRET}`, 'nonsense')],
+    ['CONFIG SET', (connection) => connection.call('CONFIG', 'SET', 'requirepass', SECRET, 'nonsense', 1)],
+  ];
+
+  it.each(SECRETIVE)('shows no password: %s', async (_, send) => {
+    await withRoot(async () => {
+      const error = await errorOf(() => poolOn(redis()).use(send));
+      expect(error).toMatchObject({ name: 'ReplyError', command: { name: expect.any(String) } });
+      expect(shown(error)).not.toContain(SECRET);
+    });
+  });
+
+  it('shows the arguments of others', async () => {
+    await withRoot(async () => {
+      const error = await errorOf(() => poolOn(redis()).use((connection) => connection.call('CONFIG', 'GET')));
+      expect(error).toMatchObject({ command: { args: ['GET'] } });
+      expect(await errorOf(() => poolOn(redis()).getrange('a', 'x', 'y'))).toMatchObject({ command: { args: ['a', 'x', 'y'] } });
+    });
+  });
+});
+
+function firstError(results: readonly (readonly [unknown, unknown])[] | null): void {
+  for (const [error] of results ?? []) if (error) throw error;
+}
 
 describe('the right password', () => {
   it.each([
