@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { shared } from '../context.ts';
 import { PoolRedefinedError } from '../errors.ts';
+import type * as api from './api.ts';
 import { checkPool, type PoolOptions } from './options.ts';
 import { Pool } from './pool.ts';
 
@@ -13,7 +14,7 @@ import { Pool } from './pool.ts';
  *
  * @throws InvalidOptionError, PoolRedefinedError.
  */
-export function definePool<T>(name: string, options: PoolOptions<T>): Pool<T> {
+export function definePool<T>(name: string, options: PoolOptions<T>): api.Pool<T> {
   checkPool(name, options);
   return register(new Pool<T>(name, { ...options, plain: { kind: 'pool', ...withoutFunctions(options) } }));
 }

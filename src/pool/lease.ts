@@ -3,6 +3,7 @@ import { type HolderFacts, LeaseEndedError, LeaseLeakedError, ScopeCancelledErro
 import type { List } from '../list.ts';
 import type { Belonging, TreeNode } from '../scope/belonging.ts';
 import type { Scope } from '../scope/index.ts';
+import type * as api from './api.ts';
 import { siteOf } from './sampler.ts';
 import type { Slot } from './slot.ts';
 import type { Waiter } from './waiter.ts';
@@ -32,8 +33,8 @@ interface Nested {
   readonly outer: Lease<unknown> | undefined;
 }
 
-/** The right to use one resource until `release()`, `destroy()` or the end of a `using` block. It ends once. */
-export class Lease<T> implements Belonging, Disposable {
+/** The {@link api.Lease} that users see, from the acquire that begins to wait to the end. */
+export class Lease<T> implements api.Lease<T>, Belonging {
   prev: Belonging | undefined = undefined;
   next: Belonging | undefined = undefined;
   list: List<Belonging> | undefined = undefined;

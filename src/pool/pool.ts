@@ -2,25 +2,17 @@ import { currentFrame, enterFrame, type Frame } from '../context.ts';
 import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
 import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
+import type * as api from './api.ts';
 import { Engine } from './engine.ts';
 import { Lease, type LeaseKind } from './lease.ts';
 import { type AcquireOptions, checkAcquire, type PoolSettings, type Rules, rulesOf } from './options.ts';
 import { emptyStats, type PoolStats } from './report.ts';
 import { siteOf } from './sampler.ts';
 
-/** Settings of `pool.close`. */
-export interface PoolCloseOptions {
-  /** How long to wait for holders, in milliseconds, before their connections are closed all the same. Default 10,000. */
-  readonly graceMs?: number;
-}
-
 const CLOSE_CHECKS = { graceMs: duration() };
 
-/**
- * A pool, defined once and opening nothing. Used inside a scope, it opens connections when they are needed, in the
- * root of that scope, and they live as long as that root. Made by `definePool`.
- */
-export class Pool<T> {
+/** The definition behind the {@link api.Pool} that users see; finds, or opens, the pool of the current root scope. */
+export class Pool<T> implements api.Pool<T> {
   readonly name: string;
   /** Where it was defined, as `file:line:column`. */
   readonly site = siteOf(new Error('defined here')) ?? 'an unknown place';
@@ -36,48 +28,31 @@ export class Pool<T> {
     this.#rules = rulesOf(settings);
   }
 
-  /**
-   * Lends a resource to `fn` alone, until what it returns has settled.
-   *
-   * @returns what `fn` returned.
-   * @throws what `fn` threw, as it is; the resource is lent on, for an error of `fn` says nothing about it. Else what
-   * `acquire` throws.
-   */
   use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
     const used: Promise<R> = this.#lendTo(fn, true, options, () => used.catch(() => {}));
     return used;
   }
 
-  /** As {@link use}, with a resource that up to `maxSharers` hold at a time. */
   share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
     const shared: Promise<R> = this.#lendTo(fn, false, options, () => shared.catch(() => {}));
     return shared;
   }
 
-  /**
-   * An exclusive lease, to be released by the caller, at the latest when its scope ends.
-   *
-   * @throws NoScopeError outside every scope, AcquireTimeoutError, PoolDeadlockError, TooManyWaitersError,
-   * AcquireAbortedError, PoolClosedError, ScopeClosedError, ScopeCancelledError.
-   */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     return this.#promise(true, options);
   }
 
-  /** As {@link acquire}, for a shared lease. */
   acquireShared(options?: AcquireOptions): Promise<Lease<T>> {
     return this.#promise(false, options);
   }
 
-  /** What the pool holds in the current root scope. Opens nothing. @throws NoScopeError */
   stats(): PoolStats {
     if (this.#successor) return this.#successor.stats();
     const { root } = this.#scope();
     return this.#engineOf(root)?.stats() ?? emptyStats(this.#rulesIn(root).max);
   }
 
-  /** Closes the pool of the current root scope: refuses what comes and what waits, waits for holders, closes all. */
-  async close(options: PoolCloseOptions = {}): Promise<void> {
+  async close(options: api.PoolCloseOptions = {}): Promise<void> {
     checkOptions(`pool "${this.name}": close()`, options, CLOSE_CHECKS);
     if (this.#successor) return this.#successor.close(options);
     return this.#open(this.#scope().root).close(options.graceMs ?? 10_000);

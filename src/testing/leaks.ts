@@ -3,7 +3,7 @@ import { shared } from '../context.ts';
 import { LeaksFoundError } from '../errors.ts';
 import { type Check, checkOptions, duration } from '../options.ts';
 import type { Engine } from '../pool/engine.ts';
-import type { Lease } from '../pool/index.ts';
+import type { Lease } from '../pool/lease.ts';
 import { siteOf } from '../pool/sampler.ts';
 import { type Scope, type TreeNode, tryCurrentScope } from '../scope/index.ts';
 

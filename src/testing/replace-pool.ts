@@ -3,6 +3,7 @@ import { FakeIncompleteError, NoScopeError, PoolInUseError } from '../errors.ts'
 import { type Check, checkArgument } from '../options.ts';
 import type { Pool } from '../pool/index.ts';
 import type { PoolSettings } from '../pool/options.ts';
+import type * as definition from '../pool/pool.ts';
 import { tryCurrentScope } from '../scope/index.ts';
 
 /** As much of a resource as a test needs; its functions may take and return what they like. */
@@ -22,7 +23,7 @@ export function replacePool<T>(pool: Pool<T>, fake: Fake<T>): void {
   const root = tryCurrentScope()?.root;
   if (!root) throw new NoScopeError('replacePool()');
   // Another definition may have taken the name.
-  const current = (shared.pools.get(pool.name) ?? pool) as Pool<T>;
+  const current = (shared.pools.get(pool.name) ?? pool) as definition.Pool<T>;
   if (root.single(current)) throw new PoolInUseError(pool.name, root.name);
   current.replaceIn(root, settingsOf<T>(pool.name, fake));
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { definePool, type PoolOptions, withRoot } from '../../src/index.ts';
 import { withoutFunctions } from '../../src/pool/define.ts';
+import type * as definition from '../../src/pool/pool.ts';
 import { defineRedisPool } from '../../src/redis/index.ts';
 import { until } from '../support/until.ts';
 import { type Connection, poolName, Server } from './support.ts';
@@ -78,7 +79,8 @@ describe('Rule 9: defining again', () => {
   });
 
   it('says where a pool was defined', () => {
-    expect(definePool(poolName(), { create: () => ({}) }).site).toMatch(/define\.test\.ts:\d+:\d+$/);
+    const pool = definePool(poolName(), { create: () => ({}) }) as definition.Pool<object>;
+    expect(pool.site).toMatch(/define\.test\.ts:\d+:\d+$/);
   });
 });
 

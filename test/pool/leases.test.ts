@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Lease, withRoot, withScope } from '../../src/index.ts';
+import type * as definition from '../../src/pool/pool.ts';
 import { until } from '../support/until.ts';
 import { type Connection, gate, poolOf, Server, turns } from './support.ts';
 
@@ -67,7 +68,7 @@ describe('Rule 2: leases', () => {
 
   it('lends what the definition guards, and not the resource itself', async () => {
     const server = new Server();
-    const pool = poolOf(server);
+    const pool = poolOf(server) as definition.Pool<Connection>;
     const guarded = Object.assign(pool.settings, { guard: (resource: object) => Object.create(resource) });
     await withRoot(async () => {
       pool.replaceIn((await import('../../src/index.ts')).currentScope(), guarded);
