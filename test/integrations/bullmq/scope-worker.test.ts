@@ -192,7 +192,7 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
     const worker = await anyWorker();
     const scope = new Scope({ parent: null });
     for (const [wrong, said] of [
-      [{ limit: { redis: 3 } }, 'scopeWorker(): limit must be absent: known are limits, scope, onError, graceMs'],
+      [{ limit: { redis: 3 } }, 'scopeWorker(): limit must be absent: did you mean "limits"? known are limits, scope, onError, graceMs'],
       [{ limits: { redis: 0 } }, 'scopeWorker(): limits.redis must be an integer from 1'],
       [{ limits: 3 }, 'scopeWorker(): limits'],
       [{ scope: {} }, 'scopeWorker(): scope must be a Scope'],
