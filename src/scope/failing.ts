@@ -9,6 +9,7 @@ import type { ScopeOptions } from './options.ts';
 export abstract class Failing {
   readonly name: string;
   readonly parent: Lifetime | null;
+  /** @internal */
   readonly kind: ScopeKind;
   protected readonly contents: Contents = new Contents();
   protected readonly abort: LazyAbort = new LazyAbort();
@@ -43,7 +44,7 @@ export abstract class Failing {
 
   // What follows is for the parts of the library, of whichever copy.
 
-  /** As `cancel`, but no failure: whoever ended the scope decides what comes of it. */
+  /** @internal As `cancel`, but no failure: whoever ended the scope decides what comes of it. */
   stop(reason: unknown): void {
     if (this.isStopped) return;
     this.isStopped = true;
@@ -51,7 +52,7 @@ export abstract class Failing {
     this.contents.cancel(reason);
   }
 
-  /** Tells the scope that something in it failed. */
+  /** @internal Tells the scope that something in it failed. */
   fail(error: unknown, from: string): void {
     if (this.kind === 'inner') return this.parent?.fail(error, `${this.name}/${from}`);
     const { onError } = this.options;
@@ -63,7 +64,7 @@ export abstract class Failing {
     }
   }
 
-  /** Hands on what can be thrown to nobody. */
+  /** @internal Hands on what can be thrown to nobody. */
   report(error: unknown, from: string): void {
     const { onSuppressed } = this.options;
     try {

@@ -87,52 +87,55 @@ export class Lifetime extends Failing {
 
   // What follows is for the parts of the library, of whichever copy: pools, adapters, test helpers.
 
-  /** Whether the code that asks is work that the scope waits for, so that to await the close there would never end. */
+  /** @internal Whether the code that asks is work that the scope waits for, so that to await the close there would never end. */
   get isWaitingForCaller(): boolean {
     return !this.isClosed && isInside(currentFrame()?.work as Work | undefined, this);
   }
 
-  /** Whether a failure goes to the parent, because nobody awaits this scope. */
+  /** @internal Whether a failure goes to the parent, because nobody awaits this scope. */
   get failsUpwards(): boolean {
     return this.#failsUpwards;
   }
 
-  /** Lets a child in. */
+  /** @internal Lets a child in. */
   adopt(child: Lifetime): void {
     this.admit();
     this.contents.running.addChild(child);
   }
 
+  /** @internal */
   dismiss(child: Lifetime): void {
     this.contents.running.removeChild(child);
   }
 
-  /** Takes a lease or waiter into the scope. @throws when nothing new may begin. */
+  /** @internal Takes a lease or waiter into the scope. @throws when nothing new may begin. */
   own(belonging: Belonging): void {
     this.admit();
     this.contents.holdings.add(belonging);
   }
 
+  /** @internal */
   disown(belonging: Belonging): void {
     this.contents.holdings.remove(belonging);
   }
 
-  /** What {@link addSingle} has stored. */
+  /** @internal What {@link addSingle} has stored. */
   single(key: object): Single | undefined {
     return this.contents.holdings.single(key);
   }
 
-  /** Stores what exists once in this root; it is closed after everything that was opened in the root. */
+  /** @internal Stores what exists once in this root; it is closed after everything that was opened in the root. */
   addSingle(key: object, single: Single): void {
     if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
     this.contents.holdings.addSingle(key, single);
   }
 
+  /** @internal */
   removeSingle(key: object, single: Single): void {
     this.contents.holdings.removeSingle(key, single);
   }
 
-  /** Runs the body of the scope and ends it. @throws the first failure, as it is. */
+  /** @internal Runs the body of the scope and ends it. @throws the first failure, as it is. */
   async complete<R>(fn: (scope: this) => R | PromiseLike<R>): Promise<R> {
     const outer = currentFrame();
     const body: Work = { scope: this, outer: outer?.work as Work | undefined, ended: false };
@@ -152,7 +155,7 @@ export class Lifetime extends Failing {
     return outcome.value;
   }
 
-  /** Runs a closer: as work of the scope, so that it may still acquire. */
+  /** @internal Runs a closer: as work of the scope, so that it may still acquire. */
   enter<R>(fn: () => R): R {
     const work: Work = { scope: this, outer: undefined, ended: false };
     const result = enterFrame({ scope: this, work, held: undefined }, fn);
