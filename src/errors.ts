@@ -1,3 +1,5 @@
+import { redact, show } from './redact.ts';
+
 const BRAND = Symbol.for('scoped-pool.error');
 
 /**
@@ -402,17 +404,4 @@ export class FakeIncompleteError extends ScopedPoolError {
   constructor(pool: string, what: string) {
     super(`pool "${pool}" is replaced by a fake that has no ${what}(). Add it to the object given to replacePool()`);
   }
-}
-
-/** A value as it may stand in a message: short, and no credentials of a URL. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(redact(value).slice(0, 80));
-  if (typeof value === 'function') return 'a function';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
-  return String(value);
-}
-
-/** Takes user and password out of every URL in a text. */
-export function redact(value: string): string {
-  return value.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/gi, '$1***@');
 }

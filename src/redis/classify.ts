@@ -1,4 +1,4 @@
-import { show } from '../errors.ts';
+import { show } from '../redact.ts';
 
 /**
  * How a command may travel. `shared`: with others on one connection. `exclusive`: alone, for it blocks. `refused`: only

@@ -1,4 +1,5 @@
-import { NotAWorkerError, SandboxedWorkerError, show, WorkerClosedError } from '../../errors.ts';
+import { NotAWorkerError, SandboxedWorkerError, WorkerClosedError } from '../../errors.ts';
+import { show } from '../../redact.ts';
 
 /** A BullMQ `Worker`, 5 or 6, by its shape: no import of BullMQ, so that whichever copy is installed fits. */
 export interface WorkerLike {

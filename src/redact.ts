@@ -1,0 +1,12 @@
+/** A value as it may stand in a message: short, and no credentials of a URL. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(redact(value).slice(0, 80));
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return String(value);
+}
+
+/** Takes user and password out of every URL in a text. */
+export function redact(value: string): string {
+  return value.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/gi, '$1***@');
+}
