@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.ts';
-import { anything, type Check, checkArgument, duration, flag, integer, text } from '../options.ts';
+import { anything, type Check, checkArgument, duration, flag, integer, nearestName, text } from '../options.ts';
 import { checkMinimum, type PoolRules, RULE_CHECKS } from '../pool/options.ts';
 import type { RedisOptions } from './ioredis.ts';
 
@@ -156,36 +156,9 @@ function expectedOf(option: string, actual: unknown): string | undefined {
   if (Object.hasOwn(OWNED, option)) return `left out: ${OWNED[option as OwnedOption]}`;
   if (Object.hasOwn(CHECKS, option)) return CHECKS[option as keyof typeof CHECKS](actual);
   if (Object.hasOwn(ELSEWHERE, option)) return `left out: ${ELSEWHERE[option]}`;
-  const meant = nearest(option, Object.keys(CHECKS));
+  const meant = nearestName(option, Object.keys(CHECKS));
   const known = `known are ${Object.keys(OWN_CHECKS).join(', ')} and every option of ioredis that is not refused`;
   return `left out: ${meant === undefined ? '' : `did you mean ${meant}? `}${known}`;
-}
-
-/** The one that at most two letters, added, left out or exchanged, make of the word. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  let least = 3;
-  let found: string | undefined;
-  for (const candidate of known) {
-    const distance = distanceOf(word, candidate);
-    if (distance >= least) continue;
-    least = distance;
-    found = candidate;
-  }
-  return found;
-}
-
-/** How many letters of one have to be added, left out or exchanged to make the other. */
-function distanceOf(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, place) => place);
-  for (const [line, letter] of [...one].entries()) {
-    const next = [line + 1];
-    for (let place = 1; place <= other.length; place++) {
-      const exchanged = (row[place - 1] as number) + (letter === other[place - 1] ? 0 : 1);
-      next.push(Math.min(exchanged, (row[place] as number) + 1, (next[place - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) as number;
 }
 
 /** The options that ioredis gets. */

@@ -1,4 +1,5 @@
 import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
+import type * as api from '../pool/api.ts';
 import type { Lease } from '../pool/lease.ts';
 import { Pool } from '../pool/pool.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
@@ -85,7 +86,7 @@ export interface RedisCommands extends Omit<Redis, NotOnPool> {
  * their own, whatever needs a connection for longer than a command is done in `use(fn)`. Commands that are not awaited
  * may run over several connections and in any order; `share(fn)` keeps one.
  */
-export type RedisPool = Pool<Redis> & RedisCommands;
+export type RedisPool = api.Pool<Redis> & RedisCommands;
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 type Callback = (error: unknown, result?: unknown) => void;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { withRoot } from 'scoped-pool';
 import { defineRedisPool, type RedisPoolOptions } from 'scoped-pool/redis';
 import { afterAll, describe, expect, it } from 'vitest';
-import { nearest } from '../../src/redis/options.ts';
+import { nearestName } from '../../src/options.ts';
 import { useRedis } from '../support/redis.ts';
 import { errorOf, poolOn } from './support.ts';
 
@@ -92,7 +92,7 @@ describe('defineRedisPool', () => {
     ['hxyz', undefined],
     ['h', undefined],
     ['', undefined],
-  ])('takes %s for %s', (word, meant) => expect(nearest(word, ['host', 'port', 'database'])).toBe(meant));
+  ])('takes %s for %s', (word, meant) => expect(nearestName(word, ['host', 'port', 'database'])).toBe(meant));
 
   it.each(['', '  ', undefined, 5, null])('refuses %j as a name', async (name) => {
     expect((await errorOf(() => defineRedisPool(name as string))).code).toBe('ERR_INVALID_OPTION');

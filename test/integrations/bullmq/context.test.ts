@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { currentScope, type Scope, tryCurrentScope, withRoot } from 'scoped-pool';
 import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Lease as HeldLease } from '../../../src/pool/lease.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { Bull, type Job, outcomesOf, type Queue, settled, VERSIONS, type Worker, workerScope } from './bull.ts';
@@ -73,7 +74,7 @@ describe.each(VERSIONS)("the worker's scope on %s", (version, module) => {
     const outer: unknown[] = [];
     const { queue, worker, pool, outcomes } = await start({}, async () => {
       const lease = await pool.acquire();
-      outer.push(lease.outer);
+      outer.push((lease as HeldLease<unknown>).outer);
       lease.release();
     });
     await worker.pause();
