@@ -155,13 +155,18 @@ async function live(actions: readonly Action[]): Promise<{ model: Model; outcome
   return { model, outcome };
 }
 
+/** A scope that hands up several failures hands up one, which may be one of several further up. */
+function eachOf(error: unknown): unknown[] {
+  return error instanceof AggregateError ? error.errors.flatMap(eachOf) : [error];
+}
+
 describe('Any history of a scope tree', () => {
   it('stops what was started exactly once, children first, newest first; closes all; throws the first failure and loses none', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(ACTION, { maxLength: 25 }), async (actions) => {
         const { model, outcome } = await live(actions);
         check(model);
-        const told = model.told.flatMap((error) => (error instanceof AggregateError ? error.errors : [error]));
+        const told = model.told.flatMap(eachOf);
         expect(new Set(told)).toEqual(new Set(model.failures));
         if (model.first) expect(outcome?.error).toBe(model.first);
       }),
