@@ -302,8 +302,10 @@ export class IllegalMoveError extends ScopedPoolError {
 export class CommandRefusedError extends ScopedPoolError {
   readonly code = 'ERR_COMMAND_REFUSED';
 
-  constructor(pool: string, command: string, advice: string) {
-    super(`pool "${pool}": ${command.toUpperCase()} would reach everybody on a shared connection. ${advice}`);
+  /** @param command Its name, or a phrase. */
+  constructor(pool: string, command: string, advice: string, why = 'would reach everybody on a shared connection') {
+    const what = command.includes(' ') ? command : command.toUpperCase();
+    super(`pool "${pool}": ${what} ${why}. ${advice}`);
   }
 }
 

@@ -98,7 +98,9 @@ function batchMethods(pool: string, connection: Redis): object {
 /** The pool opens connections; whoever has left, or is not alone, must not end them. */
 function socketMethods(pool: string, connection: Redis): object {
   const notHis = (lease: Lease<Redis>, name: string, advice: string) =>
-    lease.ended ? new LeaseEndedError(pool, name.toUpperCase()) : new CommandRefusedError(pool, name, advice);
+    lease.ended
+      ? new LeaseEndedError(pool, name.toUpperCase())
+      : new CommandRefusedError(pool, name, advice, 'is not for a leased connection');
   function connect(this: Guarded, callback?: Callback): Promise<never> {
     return answered(Promise.reject(notHis(this[LEASE], 'connect', CONNECT_ADVICE)), callback);
   }
