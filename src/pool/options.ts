@@ -20,10 +20,7 @@ export interface PoolFunctions<T> {
 
 /** Limits and times of a pool. A root scope may say otherwise of `max` and `acquireTimeoutMs` in its `limits`. */
 export interface PoolRules {
-  /**
-   * Most resources open at a time, those being created and closed included. Default 10. A `create` that ignores its
-   * signal is beyond it: after `createTimeoutMs` it goes on beside its replacement until what it makes is destroyed.
-   */
+  /** Most resources open at a time, those being created and closed included; a `create` that ignores its signal is beyond it. Default 10. */
   readonly max?: number | undefined;
   /** Resources kept open once the pool is used. Default 0. */
   readonly min?: number | undefined;
