@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import { AcquireAbortedError, AcquireTimeoutError, PoolClosedError, PoolDeadlockError, TooManyWaitersError } from '../errors.ts';
@@ -179,6 +180,8 @@ export class Engine<T> implements Lender<T> {
       this.counts.aborted++;
       this.refuse(waiter, new AcquireAbortedError(this.name, signal.reason));
     };
+    // One signal may end as many acquires as wait: no leak to warn of.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort, { once: true });
     waiter.unlisten = () => signal.removeEventListener('abort', onAbort);
   }

@@ -150,3 +150,25 @@ describe('a deadlock that a release completes', () => {
     });
   });
 });
+
+describe('one AbortSignal for many acquires', () => {
+  it('ends all of them, and is no leak that Node warns of', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    onTestFinished(() => void process.off('warning', onWarning));
+    const pool = poolOf(new Server(), { max: 1 });
+    await withRoot(async () => {
+      const held = await pool.acquire();
+      const controller = new AbortController();
+      const waiting = Array.from({ length: 20 }, () => pool.acquire({ signal: controller.signal }));
+      await turns();
+      controller.abort('enough');
+      const ended = await Promise.allSettled(waiting);
+      expect(ended).toMatchObject(waiting.map(() => ({ reason: { code: 'ERR_ACQUIRE_ABORTED', cause: 'enough' } })));
+      held.release();
+    });
+    await turns();
+    expect(warnings).toEqual([]);
+  });
+});
