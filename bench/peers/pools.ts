@@ -5,7 +5,7 @@ import genericPool from 'generic-pool';
 import { createPool as createLightningPool } from 'lightning-pool';
 import PgPool from 'pg-pool';
 import { Pool as TarnPool } from 'tarn';
-import { definePool } from '../../src/index.ts';
+import { definePool, type Lease } from '../../src/index.ts';
 
 /** The limit of every pool here. */
 export const LIMIT = 10;
@@ -44,50 +44,27 @@ export function ours(): Contender[] {
   return [
     {
       name: 'scoped-pool, exclusive',
-      loop: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) (await exclusive.acquire()).release();
-      },
-      hold: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) {
-          const lease = await exclusive.acquire();
-          await undefined;
-          lease.release();
-        }
-      },
+      ...loops(() => exclusive.acquire(), release),
       use: (work) => exclusive.use(work),
       close: () => exclusive.close(),
     },
     {
       name: 'scoped-pool, shared',
-      loop: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) (await shared.acquireShared()).release();
-      },
-      hold: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) {
-          const lease = await shared.acquireShared();
-          await undefined;
-          lease.release();
-        }
-      },
+      ...loops(() => shared.acquireShared(), release),
       use: (work) => shared.share(work),
       close: () => shared.close(),
     },
     {
       name: 'scoped-pool, all options',
-      loop: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) (await all.acquire(options)).release();
-      },
-      hold: async (loops) => {
-        for (let loop = 0; loop < loops; loop++) {
-          const lease = await all.acquire(options);
-          await undefined;
-          lease.release();
-        }
-      },
+      ...loops(() => all.acquire(options), release),
       use: (work) => all.use(work, options),
       close: () => all.close(),
     },
   ];
+}
+
+function release(lease: Lease<object>): void {
+  lease.release();
 }
 
 /** What no pool can be faster than: an array of free resources and an array of who waits. */

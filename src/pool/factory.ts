@@ -1,5 +1,6 @@
 import { after, cancel, within } from '../clock.ts';
 import { FactoryTimeoutError } from '../errors.ts';
+import { dispose } from '../scope/resource.ts';
 import type { PoolFunctions, Rules } from './options.ts';
 
 /** The functions of a definition with their deadlines. Nothing here hangs, whatever the functions do. */
@@ -105,9 +106,4 @@ function answers(question: () => boolean | undefined): boolean {
   } catch {
     return false;
   }
-}
-
-function dispose(resource: unknown): unknown {
-  const disposable = resource as Partial<AsyncDisposable & Disposable> | null | undefined;
-  return disposable?.[Symbol.asyncDispose]?.() ?? disposable?.[Symbol.dispose]?.();
 }

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.ts';
-import { callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
+import { abortSignal, callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
 import type { Lease } from './lease.ts';
 
 /** How resources of a pool are made, judged and ended. All of it runs in the root scope that owns the pool. */
@@ -125,7 +125,7 @@ export interface AcquireOptions {
 }
 
 const ACQUIRE_CHECKS = {
-  signal: (value: unknown) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
+  signal: abortSignal,
   acquireTimeoutMs: duration(1),
 };
 

@@ -111,7 +111,7 @@ export class Pool<T> implements api.Pool<T> {
     options: AcquireOptions | undefined,
     forgive: () => unknown,
   ): Promise<R> {
-    checkArgument(`pool "${this.name}": ${exclusive ? 'use' : 'share'}()`, 'its function', fn, callable);
+    if (typeof fn !== 'function') checkArgument(`pool "${this.name}": ${exclusive ? 'use' : 'share'}()`, 'its function', fn, callable);
     const begun = this.lend(exclusive, 'user', options);
     let lease: Lease<T> | undefined;
     try {

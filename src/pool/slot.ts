@@ -55,7 +55,7 @@ export class Slot<T> implements Linked<Slot<T>> {
   /** Why it closes. */
   reason: CloseReason | undefined = undefined;
 
-  /** Whether it closes for another reason than that the resource is broken. */
+  /** Whether code that shares it already may share it again while it retires: its resource is not broken. */
   get isSound(): boolean {
     return this.reason === 'lifetime' || this.reason === 'leaked';
   }

@@ -68,6 +68,7 @@ export class Supply<T> {
     this.#detached(async () => {
       // Not at once: what the user's function does must not happen in the middle of a decision.
       await undefined;
+      if (slot.state !== 'checking') return;
       const validated = this.#factory.validate(slot.resource as T);
       const isAlive = await validated.then(
         () => true,

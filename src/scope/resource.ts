@@ -48,7 +48,8 @@ export class Resource<R> implements Closer {
   }
 }
 
-function dispose(resource: unknown): unknown {
+/** Ends a resource by the method that it has for this, if it has one. */
+export function dispose(resource: unknown): unknown {
   const disposable = resource as Partial<AsyncDisposable & Disposable> | null | undefined;
   return disposable?.[Symbol.asyncDispose]?.() ?? disposable?.[Symbol.dispose]?.();
 }

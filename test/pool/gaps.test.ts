@@ -172,3 +172,19 @@ describe('one AbortSignal for many acquires', () => {
     expect(warnings).toEqual([]);
   });
 });
+
+describe('a connection that dies as its check begins', () => {
+  it('is not handed to validate any more', async () => {
+    const server = new Server();
+    const validated: number[] = [];
+    const pool = poolOf(server, { max: 1, validateAfterIdleMs: 0, validate: ({ id }) => void validated.push(id) });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      const next = pool.acquire();
+      server.last?.die();
+      (await next).release();
+    });
+    expect(server.made.map(({ id }) => id)).toEqual([1, 2]);
+    expect(validated).toEqual([]);
+  });
+});
