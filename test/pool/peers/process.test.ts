@@ -1,0 +1,87 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+// A child runs no TypeScript on Node 20, so the library is compiled for it.
+const folder = mkdtempSync(join(tmpdir(), 'scoped-pool-test-'));
+const root = join(import.meta.dirname, '../../..');
+
+beforeAll(() => {
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  execFileSync(
+    process.execPath,
+    [compiler, '-p', 'tsconfig.build.json', '--declaration', 'false', '--declarationMap', 'false', '--outDir', folder],
+    {
+      cwd: root,
+    },
+  );
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs a program to its end, for which nothing is open but what it opens itself. */
+function run(program: string): Promise<{ readonly code: number; readonly out: string }> {
+  const script = `
+    import { definePool, Scope, withRoot } from ${JSON.stringify(join(folder, 'index.js'))};
+    const trivial = { max: 1, create: () => ({}), destroy: () => {} };
+    ${program}`;
+  return new Promise((resolve) => {
+    const options = { timeout: 8_000, killSignal: 'SIGKILL' } as const;
+    execFile(process.execPath, ['--input-type=module', '-e', script], options, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code ?? -1) : 0, out: `${stdout}${stderr}`.trim() });
+    });
+  });
+}
+
+test('generic-pool timers: nothing of a pool keeps the process alive after its root has closed', async () => {
+  const program = `
+    const pool = definePool('p', { ...trivial, idleTimeoutMs: 60_000, maxLifetimeMs: 90_000 });
+    await withRoot(() => pool.use(() => {}));
+    console.log('closed');`;
+  expect(await run(program)).toEqual({ code: 0, out: 'closed' });
+});
+
+test('generic-pool timers: nor does an idle pool in a root that nobody closes', async () => {
+  const program = `
+    const pool = definePool('p', { ...trivial, max: 5, min: 3, idleTimeoutMs: 60_000, maxLifetimeMs: 90_000 });
+    await Scope.process().run(() => pool.use(() => {}));
+    console.log('used');`;
+  expect(await run(program)).toEqual({ code: 0, out: 'used' });
+});
+
+test('node-pool#147: who waits keeps the process alive until the timeout, and hears of it', async () => {
+  const program = `
+    const pool = definePool('p', { ...trivial, acquireTimeoutMs: 300 });
+    Scope.process().run(async () => {
+      await pool.acquire();
+      await pool.acquire().catch((error) => console.log(error.code));
+      console.log('done');
+    });`;
+  expect(await run(program)).toEqual({ code: 0, out: 'ERR_POOL_ACQUIRE_TIMEOUT\ndone' });
+});
+
+test('node-pool#147: who waits for a create that hangs, or fails, does so, too', async () => {
+  const program = `
+    const wait = (pool) => pool.acquire().catch((error) => console.log(pool.name, error.code));
+    const hanging = definePool('hanging', { create: () => new Promise(() => {}), acquireTimeoutMs: 200 });
+    const failing = definePool('failing', { create: () => Promise.reject(new Error('down')), acquireTimeoutMs: 300 });
+    await Scope.process().run(() => Promise.all([wait(hanging), wait(failing)]));
+    await Scope.process().close();`;
+  expect(await run(program)).toEqual({ code: 0, out: 'hanging ERR_POOL_ACQUIRE_TIMEOUT\nfailing ERR_POOL_ACQUIRE_TIMEOUT' });
+});
+
+test('generic-pool timers: who was served leaves no timer behind: the process ends at once', async () => {
+  const program = `
+    const pool = definePool('p', { ...trivial, acquireTimeoutMs: 60_000 });
+    await Scope.process().run(async () => {
+      const held = await pool.acquire();
+      const waiting = pool.acquire();
+      held.release();
+      (await waiting).release();
+    });
+    console.log('served');`;
+  expect(await run(program)).toEqual({ code: 0, out: 'served' });
+});
