@@ -70,10 +70,10 @@ function contending({ hold }: Contender): Subject {
 /** Heap per pool in bytes, empty and with ten idle resources, its root scope apart. */
 async function heap(): Promise<{ empty: number; idle10: number }> {
   const rules = rulesOf({ max: LIMIT });
-  const settings = { create: () => ({}) };
+  const definition = { settings: { create: () => ({}) } };
   const roots = Array.from({ length: 200 }, () => new Scope({ parent: null }));
   const before = used();
-  const engines = roots.map((root) => new Engine('bench-heap', root, rules, () => settings));
+  const engines = roots.map((root) => new Engine('bench-heap', root, rules, definition));
   const empty = Math.round((used() - before) / engines.length);
   for (const [place, engine] of engines.entries()) await fill(engine, roots[place] as Scope);
   const idle10 = Math.round((used() - before) / engines.length);

@@ -53,8 +53,8 @@ export function currentFrame(): Frame | undefined {
 }
 
 /** Runs `fn` so that `currentFrame()` answers `frame` in it and in whatever it awaits. */
-export function enterFrame<R>(frame: Frame, fn: () => R): R {
-  return storage.run(frame, fn);
+export function enterFrame<A extends unknown[], R>(frame: Frame, fn: (...args: A) => R, ...args: A): R {
+  return storage.run(frame, fn, ...args);
 }
 
 /**

@@ -6,8 +6,9 @@ import type { Scope } from '../scope/index.ts';
 import { Deadlines } from './deadlines.ts';
 import { DeadlockWatch } from './deadlock.ts';
 import { Factory } from './factory.ts';
+import { forgive } from './hold.ts';
 import type { Lease, Lender } from './lease.ts';
-import type { AcquireOptions, PoolSettings, Rules } from './options.ts';
+import type { AcquireOptions, Definition, Rules } from './options.ts';
 import { acquireFacts, type PoolStats, statsOf } from './report.ts';
 import { Sampler } from './sampler.ts';
 import { type Executor, Scheduler } from './scheduler.ts';
@@ -23,7 +24,7 @@ export class Engine<T> implements Lender<T> {
   readonly scheduler: Scheduler<T>;
   readonly supply: Supply<T>;
   readonly counts = { acquired: 0, waited: 0, timeouts: 0, aborted: 0, leaked: 0 };
-  readonly #settings: () => PoolSettings<T>;
+  readonly #definition: Definition<T>;
   readonly #factory: Factory<T>;
   readonly #sampler = new Sampler();
   readonly #deadlines: Deadlines<Waiter<T>>;
@@ -35,13 +36,12 @@ export class Engine<T> implements Lender<T> {
   #closing: Promise<void> | undefined;
   #turns = 0;
 
-  /** @param settings The newest settings of the definition: only its functions may change. */
-  constructor(name: string, root: Scope, rules: Rules, settings: () => PoolSettings<T>) {
+  constructor(name: string, root: Scope, rules: Rules, definition: Definition<T>) {
     this.name = name;
     this.root = root;
     this.rules = rules;
-    this.#settings = settings;
-    this.#factory = new Factory(name, rules, settings, (error) => root.report(error, `pool ${name}`));
+    this.#definition = definition;
+    this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, this.#executor());
     this.supply = new Supply({ pool: name, rules, factory: this.#factory, root, scheduler: this.scheduler });
     this.#deadlines = new Deadlines(this.scheduler.waiters, (waiter) => this.#expire(waiter));
@@ -89,14 +89,14 @@ export class Engine<T> implements Lender<T> {
   // What a lease needs.
 
   show(resource: T, lease: Lease<T>): T {
-    return this.#settings().guard?.(resource, lease) ?? resource;
+    return this.#definition.settings.guard?.(resource, lease) ?? resource;
   }
 
   giveBack(slot: Slot<T>, lease: Lease<T>): void {
     this.#deadlocks.onRelease();
-    slot.sharers.delete(lease);
-    if (lease.kind === 'user') this.#settings().onLeave?.(slot.resource as T, lease);
-    if (lease.exclusive) {
+    if (lease.kind === 'user') this.#definition.settings.onLeave?.(slot.resource as T, lease);
+    if (!lease.exclusive) slot.sharers?.delete(lease);
+    else {
       slot.holder = undefined;
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
     }
@@ -141,7 +141,7 @@ export class Engine<T> implements Lender<T> {
   #begin(lease: Lease<T>, slot: Slot<T>): void {
     this.counts.acquired++;
     if (lease.exclusive) slot.holder = lease;
-    else if (lease.kind === 'user') slot.sharers.add(lease);
+    else if (lease.kind === 'user') slot.addSharer(lease);
     lease.begin(slot);
   }
 
@@ -165,7 +165,7 @@ export class Engine<T> implements Lender<T> {
       lease.waiter = new Waiter({ lease, nested, turn: this.#turns++, deadline, resolve, reject });
     });
     const waiter = lease.waiter as unknown as Waiter<T>;
-    waiter.forgive = () => begun.catch(() => {});
+    waiter.forgive = () => forgive(begun);
     lease.block(1);
     this.#listen(waiter, options?.signal);
     this.#deadlines.add(deadline);

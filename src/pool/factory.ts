@@ -1,23 +1,22 @@
 import { after, cancel, within } from '../clock.ts';
 import { FactoryTimeoutError } from '../errors.ts';
 import { dispose } from '../scope/resource.ts';
-import type { PoolFunctions, Rules } from './options.ts';
+import type { Definition, PoolFunctions, Rules } from './options.ts';
 
 /** The functions of a definition with their deadlines. Nothing here hangs, whatever the functions do. */
 export class Factory<T> {
   readonly #pool: string;
   readonly #rules: Rules;
-  /** The newest functions: a definition made again replaces them. */
-  readonly #functions: () => PoolFunctions<T>;
+  readonly #definition: Definition<T>;
   readonly #report: (error: unknown) => void;
   readonly #creating = new Set<AbortController>();
   #aborted: Error | undefined;
 
   /** @param report Told what can be thrown to nobody. */
-  constructor(pool: string, rules: Rules, functions: () => PoolFunctions<T>, report: (error: unknown) => void) {
+  constructor(pool: string, rules: Rules, definition: Definition<T>, report: (error: unknown) => void) {
     this.#pool = pool;
     this.#rules = rules;
-    this.#functions = functions;
+    this.#definition = definition;
     this.#report = report;
   }
 
@@ -29,7 +28,7 @@ export class Factory<T> {
     const { signal } = controller;
     const givenUp = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const timer = after(ms, () => controller.abort(new FactoryTimeoutError(this.#pool, 'create', ms)));
-    const creating = (async () => this.#functions().create({ signal }))();
+    const creating = (async () => this.#functions.create({ signal }))();
     this.#creating.add(controller);
     try {
       return await Promise.race([creating, givenUp]);
@@ -51,7 +50,7 @@ export class Factory<T> {
   /** @throws when the resource does not live. */
   async validate(resource: T): Promise<void> {
     const ms = this.#rules.validateTimeoutMs;
-    const validating = (async () => this.#functions().validate?.(resource))();
+    const validating = (async () => this.#functions.validate?.(resource))();
     const answer = await within(validating, ms);
     if (answer === 'late') throw new FactoryTimeoutError(this.#pool, 'validate', ms);
     if (answer.value === false) throw new Error('validate returned false');
@@ -60,7 +59,7 @@ export class Factory<T> {
   /** @throws what `destroy` threw, or FactoryTimeoutError; either way the resource is given up. */
   async destroy(resource: T): Promise<void> {
     const ms = this.#rules.destroyTimeoutMs;
-    const functions = this.#functions();
+    const functions = this.#functions;
     const destroying = (async () => (functions.destroy ? functions.destroy(resource) : dispose(resource)))();
     if (
       (await within(
@@ -72,23 +71,28 @@ export class Factory<T> {
   }
 
   get canValidate(): boolean {
-    return this.#functions().validate !== undefined;
+    return this.#functions.validate !== undefined;
   }
 
   /** Whether the resource can be lent now. A check that throws says no. */
   isUsable(resource: T): boolean {
-    const functions = this.#functions();
+    const functions = this.#functions;
     return functions.isUsable === undefined || answers(() => functions.isUsable?.(resource));
   }
 
   /** Whether the resource can be lent again. A reset that throws says no. */
   reset(resource: T): boolean {
-    const functions = this.#functions();
+    const functions = this.#functions;
     return functions.reset === undefined || answers(() => functions.reset?.(resource));
   }
 
   watch(resource: T, report: (cause?: unknown) => void): void {
-    this.#functions().onDead?.(resource, report);
+    this.#functions.onDead?.(resource, report);
+  }
+
+  /** The newest: a definition made again replaces them. */
+  get #functions(): PoolFunctions<T> {
+    return this.#definition.settings;
   }
 
   #destroyLate(creating: Promise<T>): void {

@@ -4,6 +4,7 @@ import type { List } from '../list.ts';
 import type { Belonging, TreeNode } from '../scope/belonging.ts';
 import type { Scope } from '../scope/index.ts';
 import type * as api from './api.ts';
+import { recently } from './recently.ts';
 import { siteOf } from './sampler.ts';
 import type { Slot } from './slot.ts';
 import type { Waiter } from './waiter.ts';
@@ -100,7 +101,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   /** The lease begins. */
   begin(slot: Slot<T>): void {
     this.#slot = slot;
-    this.since = now();
+    this.since = recently();
   }
 
   /** The innermost lease in whose `use(fn)` this one was acquired and that goes on. */

@@ -60,6 +60,11 @@ export interface PoolSettings<T> extends PoolOptions<T> {
   readonly plain?: object;
 }
 
+/** Where the newest settings are found: those of a definition made again replace its functions. */
+export interface Definition<T> {
+  readonly settings: PoolSettings<T>;
+}
+
 /** Rules of a pool, all of them known. */
 export type Rules = { readonly [K in keyof PoolRules]-?: number };
 

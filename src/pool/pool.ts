@@ -1,9 +1,10 @@
-import { currentFrame, enterFrame, type Frame } from '../context.ts';
+import { currentFrame } from '../context.ts';
 import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
 import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
 import type * as api from './api.ts';
 import { Engine } from './engine.ts';
+import { forgive, hold, type UseFunction } from './hold.ts';
 import { Lease, type LeaseKind } from './lease.ts';
 import { type AcquireOptions, checkAcquire, type PoolSettings, type Rules, rulesOf } from './options.ts';
 import { emptyStats, type PoolStats } from './report.ts';
@@ -28,14 +29,12 @@ export class Pool<T> implements api.Pool<T> {
     this.#rules = rulesOf(settings);
   }
 
-  use<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
-    const used: Promise<R> = this.#lendTo(fn, true, options, () => used.catch(() => {}));
-    return used;
+  use<R>(fn: UseFunction<T, R>, options?: AcquireOptions): Promise<R> {
+    return this.#lendTo(fn, true, options);
   }
 
-  share<R>(fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
-    const shared: Promise<R> = this.#lendTo(fn, false, options, () => shared.catch(() => {}));
-    return shared;
+  share<R>(fn: UseFunction<T, R>, options?: AcquireOptions): Promise<R> {
+    return this.#lendTo(fn, false, options);
   }
 
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
@@ -104,24 +103,22 @@ export class Pool<T> implements api.Pool<T> {
     return engine.acquire(new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined), options);
   }
 
-  /** @param forgive Called before a failure that the end of the scope has caused, and that is reported there: nobody need await it. */
-  async #lendTo<R>(
-    fn: (resource: T, lease: Lease<T>) => R | PromiseLike<R>,
-    exclusive: boolean,
-    options: AcquireOptions | undefined,
-    forgive: () => unknown,
-  ): Promise<R> {
-    if (typeof fn !== 'function') checkArgument(`pool "${this.name}": ${exclusive ? 'use' : 'share'}()`, 'its function', fn, callable);
-    const begun = this.lend(exclusive, 'user', options);
-    let lease: Lease<T> | undefined;
+  #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {
     try {
-      lease = begun instanceof Promise ? await begun : begun;
-      return await enter(lease, fn);
+      if (typeof fn !== 'function') checkArgument(`pool "${this.name}": ${exclusive ? 'use' : 'share'}()`, 'its function', fn, callable);
+      const begun = this.lend(exclusive, 'user', options);
+      if (!(begun instanceof Promise)) return hold(begun, fn);
+      const used: Promise<R> = begun.then(
+        (lease) => hold(lease, fn, () => forgive(used)),
+        (error: unknown) => {
+          // The scope that has ended reports it.
+          if (error instanceof ScopeClosedError) forgive(used);
+          throw error;
+        },
+      );
+      return used;
     } catch (error) {
-      if (lease ? lease.interruption : error instanceof ScopeClosedError) forgive();
-      throw error;
-    } finally {
-      lease?.release();
+      return Promise.reject(error);
     }
   }
 
@@ -153,7 +150,7 @@ export class Pool<T> implements api.Pool<T> {
   }
 
   #install(root: Scope, fake: PoolSettings<T> | undefined): Engine<T> {
-    const engine = new Engine(this.name, root, this.#rulesIn(root), () => fake ?? this.#settings);
+    const engine = new Engine(this.name, root, this.#rulesIn(root), fake ? { settings: fake } : this);
     root.addSingle(this, engine);
     this.#engines.add(engine);
     engine.onClosed = () => void this.#engines.delete(engine);
@@ -168,10 +165,4 @@ export class Pool<T> implements api.Pool<T> {
     const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
     return { ...rules, min: Math.min(rules.min, rules.max) };
   }
-}
-
-/** Runs `fn` as code that holds the lease. */
-function enter<T, R>(lease: Lease<T>, fn: (resource: T, lease: Lease<T>) => R): R {
-  const { scope, work } = currentFrame() as Frame;
-  return enterFrame({ scope, work, held: lease }, () => fn(lease.resource, lease));
 }

@@ -99,8 +99,8 @@ function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {
 
 function holdersOf<T>({ scheduler }: Engine<T>): HolderFacts[] {
   const holders: HolderFacts[] = [];
-  for (const { holder, sharers } of scheduler.slots) {
-    for (const lease of holder ? [holder] : sharers) if (holders.length < NAMED_HOLDERS) holders.push(lease.facts());
+  for (const { leases } of scheduler.slots) {
+    for (const lease of leases) if (holders.length < NAMED_HOLDERS) holders.push(lease.facts());
   }
   return holders;
 }

@@ -6,6 +6,7 @@ import { backoffMs } from './backoff.ts';
 import type { Factory } from './factory.ts';
 import { Ledger } from './ledger.ts';
 import type { Rules } from './options.ts';
+import { recently } from './recently.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { CloseReason, Slot } from './slot.ts';
 import { onTick } from './upkeep.ts';
@@ -99,7 +100,7 @@ export class Supply<T> {
 
   /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
-    slot.idleSince = now();
+    slot.idleSince = recently();
     if (!this.#stopped) this.#upkeep.set(slot.idleSince + this.#rules.idleTimeoutMs);
   }
 

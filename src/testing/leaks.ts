@@ -86,7 +86,7 @@ function leasedIn(root: Scope, pools: readonly Engine<unknown>[]): string[] {
 }
 
 function leasesOf({ scheduler: { slots, waiters } }: Engine<unknown>): Lease<unknown>[] {
-  const holders = [...slots].flatMap(({ holder, sharers }) => (holder ? [holder] : [...sharers]));
+  const holders = [...slots].flatMap(({ leases }) => [...leases]);
   return [...holders, ...[...waiters].map(({ lease }) => lease)];
 }
 

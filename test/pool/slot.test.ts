@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { SLOT_MOVES, Slot, type SlotState } from '../../src/pool/slot.ts';
+import { Slot, type SlotState } from '../../src/pool/slot.ts';
 
-const states = Object.keys(SLOT_MOVES) as SlotState[];
+const states: SlotState[] = ['creating', 'free', 'checking', 'exclusive', 'shared', 'reserved', 'retiring', 'closing', 'closed'];
 const pairs = states.flatMap((from) => states.map((to) => [from, to] as const));
 
-/** Written down a second time, so that a changed table is noticed. */
+/** Written down a second time, so that a change is noticed. */
 const LEGAL = [
   'creating>free',
   'creating>closed',
@@ -26,8 +26,21 @@ const LEGAL = [
   'closing>closed',
 ];
 
+function movesOf(from: SlotState): SlotState[] {
+  return states.filter((to) => {
+    const slot = new Slot<string>();
+    slot.state = from;
+    try {
+      slot.move(to);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
 describe('Slot.move', () => {
-  it.each(pairs)('%s → %s is allowed exactly when the table lists it', (from, to) => {
+  it.each(pairs)('%s → %s is allowed exactly when it is listed', (from, to) => {
     const slot = new Slot<string>();
     slot.state = from;
     const move = () => slot.move(to);
@@ -42,17 +55,17 @@ describe('Slot.move', () => {
 
   it('has a way to closed from every state, and none out of it', () => {
     for (const state of states) expect(reachable(state)).toContain('closed');
-    expect(SLOT_MOVES.closed).toEqual([]);
+    expect(movesOf('closed')).toEqual([]);
   });
 
   it('never leaves closing for anything but closed: a place is given free after its resource is gone', () => {
-    expect(SLOT_MOVES.closing).toEqual(['closed']);
-    expect(states.filter((state) => SLOT_MOVES[state].includes('closed'))).toEqual(['creating', 'closing']);
+    expect(movesOf('closing')).toEqual(['closed']);
+    expect(states.filter((state) => movesOf(state).includes('closed'))).toEqual(['creating', 'closing']);
   });
 });
 
 function reachable(from: SlotState): Set<SlotState> {
   const seen = new Set<SlotState>([from]);
-  for (const state of seen) for (const next of SLOT_MOVES[state]) seen.add(next);
+  for (const state of seen) for (const next of movesOf(state)) seen.add(next);
   return seen;
 }

@@ -1,0 +1,42 @@
+import { currentFrame, enterFrame, type Frame } from '../context.ts';
+import type { Lease } from './lease.ts';
+
+/** The code that `use` and `share` lend to. */
+export type UseFunction<T, R> = (resource: T, lease: Lease<T>) => R | PromiseLike<R>;
+
+/**
+ * Runs `fn` as code that holds the lease; the lease ends when what `fn` returns has settled.
+ *
+ * @param onLost Called before a failure for which the end of the scope is to blame: it is reported there, and nobody need await it.
+ */
+export function hold<T, R>(lease: Lease<T>, fn: UseFunction<T, R>, onLost?: () => void): Promise<R> {
+  let result: R | PromiseLike<R>;
+  try {
+    const { scope, work } = currentFrame() as Frame;
+    result = enterFrame({ scope, work, held: lease }, fn, lease.resource, lease);
+  } catch (error) {
+    lease.release();
+    return Promise.reject(error);
+  }
+  // Not an async function: its promise and its await would make up a third of what `use` costs.
+  const held: Promise<R> = Promise.resolve(result).then(
+    (value) => {
+      lease.release();
+      return value;
+    },
+    (error: unknown) => {
+      if (lease.interruption) {
+        forgive(held);
+        onLost?.();
+      }
+      lease.release();
+      throw error;
+    },
+  );
+  return held;
+}
+
+/** A rejection that nobody hears is no unhandled one. */
+export function forgive(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}
