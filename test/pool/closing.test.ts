@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Lease, Scope, withRoot, withScope } from '../../src/index.ts';
 import { until } from '../support/until.ts';
-import { type Connection, gate, poolOf, Server, turns } from './support.ts';
+import { type Connection, poolOf, Server, turns } from './support.ts';
 
 describe('pool.close()', () => {
   it('refuses what waits and what comes, waits for holders, and closes everything', async () => {
@@ -21,19 +21,6 @@ describe('pool.close()', () => {
       await closing;
       expect(server.open).toBe(0);
       await expect(pool.acquireShared()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
-    });
-  });
-
-  it('closes over the heads of holders after graceMs; their leases have ended', async () => {
-    const server = new Server();
-    const pool = poolOf(server);
-    await withRoot(async () => {
-      const lease = await pool.acquire();
-      await pool.close({ graceMs: 10 });
-      expect(server.open).toBe(0);
-      expect(lease.ended).toBe(true);
-      expect(() => lease.resource).toThrow(expect.objectContaining({ code: 'ERR_LEASE_ENDED' }));
-      lease.release();
     });
   });
 
@@ -92,21 +79,6 @@ describe('pool.close()', () => {
     expect(server.open).toBe(0);
   });
 
-  it('ends while a creation that ignores its signal goes on; what arrives is destroyed', async () => {
-    const server = new Server();
-    const slow = gate();
-    server.onCreate = () => slow.promise;
-    const pool = poolOf(server);
-    await withRoot(async () => {
-      const waiting = pool.acquire().catch(() => {});
-      await until(() => server.attempts === 1);
-      await pool.close();
-      await waiting;
-    });
-    slow.open();
-    await until(() => server.made.length === 1 && server.open === 0);
-  });
-
   it('begins no creation that was only asked for', async () => {
     const server = new Server();
     const pool = poolOf(server);
@@ -116,18 +88,6 @@ describe('pool.close()', () => {
       await waiting;
     });
     expect(server.attempts).toBe(0);
-  });
-
-  it('ends while an idle connection is being checked', async () => {
-    const server = new Server();
-    const pool = poolOf(server, { max: 1, validateAfterIdleMs: 0, validate: () => turns(10) });
-    await withRoot(async () => {
-      await pool.use(() => {});
-      const waiting = pool.acquire().catch(() => {});
-      await pool.close({ graceMs: Number.POSITIVE_INFINITY });
-      await waiting;
-      expect(server.open).toBe(0);
-    });
   });
 
   it('gives every caller the same end', async () => {

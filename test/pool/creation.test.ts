@@ -3,129 +3,8 @@ import { withRoot } from '../../src/index.ts';
 import { until } from '../support/until.ts';
 import { gate, poolOf, Server, turns } from './support.ts';
 
-describe('Rule 3: max is hard', () => {
-  it('holds while connections are opened and closed slowly', async () => {
-    const server = new Server();
-    server.onCreate = () => turns(2);
-    server.onDestroy = () => turns(4);
-    const pool = poolOf(server, { max: 2 });
-    await withRoot(async () => {
-      const user = async (number: number) => {
-        for (let round = 0; round < 5; round++) {
-          await pool.use((_, lease) => {
-            if ((number + round) % 3 === 0) lease.destroy();
-          });
-        }
-      };
-      await Promise.all(Array.from({ length: 20 }, (_, number) => user(number)));
-    });
-    expect(server.peak).toBe(2);
-    expect(server.open).toBe(0);
-  });
-
-  it('counts a connection until destroy has ended', async () => {
-    const server = new Server();
-    const closing = gate();
-    server.onDestroy = () => closing.promise;
-    const pool = poolOf(server, { max: 1 });
-    await withRoot(async () => {
-      (await pool.acquire()).destroy();
-      const next = pool.acquire();
-      await turns();
-      expect(server.attempts).toBe(1);
-      closing.open();
-      (await next).release();
-      expect(server.attempts).toBe(2);
-    });
-  });
-
-  it('gives the place free when destroy hangs, after destroyTimeoutMs, and reports it', async () => {
-    const server = new Server();
-    server.onDestroy = ({ id }) => (id === 1 ? new Promise(() => {}) : undefined);
-    const pool = poolOf(server, { max: 1, destroyTimeoutMs: 10 });
-    const reported: unknown[] = [];
-    await withRoot(
-      async () => {
-        (await pool.acquire()).destroy();
-        (await pool.acquire()).release();
-      },
-      { onSuppressed: (error) => void reported.push(error) },
-    );
-    expect(reported).toMatchObject([{ code: 'ERR_FACTORY_TIMEOUT', message: expect.stringContaining('destroy') }]);
-  });
-
-  it.each([
-    ['rejects', async () => Promise.reject(new Error('stuck'))],
-    [
-      'throws',
-      () => {
-        throw new Error('stuck');
-      },
-    ],
-  ])('goes on when destroy %s, and reports it', async (_, destroy) => {
-    const pool = poolOf(new Server(), { max: 1, destroy });
-    const reported: unknown[] = [];
-    await withRoot(
-      async () => {
-        (await pool.acquire()).destroy();
-        (await pool.acquire()).release();
-      },
-      { onSuppressed: (error) => void reported.push(error) },
-    );
-    expect(reported).toMatchObject([{ message: 'stuck' }, { message: 'stuck' }]);
-  });
-
-  it('ends a resource by its own dispose method where there is no destroy', async () => {
-    const disposed: string[] = [];
-    const make = () => ({
-      id: 1,
-      isOpen: true,
-      die: () => {},
-      [Symbol.asyncDispose]: async () => void disposed.push('async'),
-      [Symbol.dispose]: () => void disposed.push('sync'),
-    });
-    const pool = poolOf(new Server(), { create: make, destroy: undefined, onDead: undefined });
-    await withRoot(() => pool.use(() => {}));
-    expect(disposed).toEqual(['async']);
-  });
-});
-
 describe('Rule 6: failing creation', () => {
   const refused = new Error('connect ECONNREFUSED');
-
-  it.each([
-    ['rejects', () => Promise.reject(refused)],
-    [
-      'throws',
-      () => {
-        throw refused;
-      },
-    ],
-  ])('tells the waiter why when create %s', async (_, create) => {
-    const pool = poolOf(new Server(), { create, acquireTimeoutMs: 30 });
-    await withRoot(async () => {
-      const error = await pool.acquire().catch((reason: unknown) => reason);
-      expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT', cause: refused, facts: { phase: 'creating', inUse: 0 } });
-      expect(pool.stats()).toMatchObject({ open: 0, pending: 0, timeouts: 1 });
-    });
-  });
-
-  it('makes one attempt per step, however many wait, and the event loop keeps turning', async () => {
-    const server = new Server();
-    server.onCreate = () => Promise.reject(refused);
-    const pool = poolOf(server, { max: 8, acquireTimeoutMs: 120 });
-    await withRoot(async () => {
-      let turned = 0;
-      const turning = setInterval(() => turned++, 1);
-      const all = await Promise.allSettled(Array.from({ length: 40 }, () => pool.acquire()));
-      clearInterval(turning);
-      expect(all.every(({ status }) => status === 'rejected')).toBe(true);
-      // Eight begin together; at least 25 ms, 50 ms, 100 ms pass before each attempt that follows.
-      expect(server.attempts).toBeGreaterThan(8);
-      expect(server.attempts).toBeLessThanOrEqual(8 + 3);
-      expect(turned).toBeGreaterThan(5);
-    });
-  });
 
   it('counts creations that fail together as one step', async () => {
     const server = new Server();
@@ -174,28 +53,6 @@ describe('Rule 6: failing creation', () => {
     });
   });
 
-  it('gives create up after createTimeoutMs, aborts its signal, and destroys what arrives late', async () => {
-    const server = new Server();
-    const late = gate();
-    let signalled: unknown;
-    server.onCreate = (signal) => {
-      if (server.attempts > 1) return undefined;
-      signal.addEventListener('abort', () => (signalled = signal.reason));
-      return late.promise;
-    };
-    const pool = poolOf(server, { max: 1, createTimeoutMs: 15 });
-    await withRoot(async () => {
-      const lease = await pool.acquire();
-      expect(signalled).toMatchObject({ code: 'ERR_FACTORY_TIMEOUT' });
-      expect(server.made).toHaveLength(1);
-      late.open();
-      await until(() => server.made.length === 2 && server.open === 1);
-      expect(lease.resource.isOpen).toBe(true);
-      lease.release();
-      expect(pool.stats()).toMatchObject({ open: 1, created: 1, createFailed: 1 });
-    });
-  });
-
   it('reports it when a late arrival cannot be destroyed', async () => {
     const server = new Server();
     const late = gate();
@@ -234,47 +91,23 @@ describe('Rule 6: failing creation', () => {
     await withRoot(() => poolOf(new Server(), { onDead }).use(() => {}), { onSuppressed: (error) => void reported.push(error) });
     expect(reported).toMatchObject([{ message: 'cannot listen' }]);
   });
-
-  it('hands a connection that was created for somebody who gave up to the next', async () => {
-    const server = new Server();
-    const slow = gate();
-    server.onCreate = () => slow.promise;
-    const pool = poolOf(server);
-    await withRoot(async () => {
-      const controller = new AbortController();
-      const waiting = pool.acquire({ signal: controller.signal });
-      controller.abort();
-      await expect(waiting).rejects.toMatchObject({ code: 'ERR_ACQUIRE_ABORTED' });
-      slow.open();
-      await until(() => pool.stats().idle === 1);
-      await pool.use(() => {});
-      expect(server.made).toHaveLength(1);
-    });
-  });
 });
 
 describe('what a definition says of its resources', () => {
   const alwaysStale = { max: 1, validateAfterIdleMs: 0 };
 
-  it.each([
-    ['returns false', () => false],
-    ['rejects', () => Promise.reject(new Error('gone'))],
-    [
-      'throws',
-      () => {
-        throw new Error('gone');
-      },
-    ],
-    ['hangs', () => new Promise(() => {})],
-  ])('replaces an idle connection whose validate %s', async (_, validate) => {
-    const server = new Server();
-    const pool = poolOf(server, { ...alwaysStale, validate, validateTimeoutMs: 10 });
-    await withRoot(async () => {
-      await pool.use(() => {});
-      await pool.use((connection) => expect(connection.id).toBe(2));
-      expect(pool.stats().closedBy.invalid).toBe(1);
+  it('ends a resource by its own dispose method where there is no destroy', async () => {
+    const disposed: string[] = [];
+    const make = () => ({
+      id: 1,
+      isOpen: true,
+      die: () => {},
+      [Symbol.asyncDispose]: async () => void disposed.push('async'),
+      [Symbol.dispose]: () => void disposed.push('sync'),
     });
-    expect(server.peak).toBe(1);
+    const pool = poolOf(new Server(), { create: make, destroy: undefined, onDead: undefined });
+    await withRoot(() => pool.use(() => {}));
+    expect(disposed).toEqual(['async']);
   });
 
   it('validates what was idle, not what is handed on', async () => {
@@ -340,34 +173,6 @@ describe('what a definition says of its resources', () => {
     });
   });
 
-  it('replaces a connection that reports its death while idle, and one that does while held when it comes back', async () => {
-    const server = new Server();
-    const pool = poolOf(server, { max: 1 });
-    await withRoot(async () => {
-      await pool.use(() => {});
-      server.last?.die();
-      await pool.use((connection) => {
-        expect(connection.id).toBe(2);
-        connection.die(new Error('reset'));
-        connection.die();
-        expect(connection.isOpen).toBe(true);
-      });
-      await pool.use((connection) => expect(connection.id).toBe(3));
-      expect(pool.stats().closedBy.dead).toBe(2);
-    });
-  });
-
-  it('closes idle connections at idleTimeoutMs, not below min', async () => {
-    const server = new Server();
-    const pool = poolOf(server, { max: 4, min: 1, idleTimeoutMs: 10 });
-    await withRoot(async () => {
-      await Promise.all(Array.from({ length: 4 }, () => pool.use(() => turns(2))));
-      await until(() => pool.stats().closedBy.idle === 3);
-      await turns();
-      expect(pool.stats()).toMatchObject({ open: 1, idle: 1 });
-    });
-  });
-
   it('opens min connections once it is used, and fills up again', async () => {
     const server = new Server();
     const pool = poolOf(server, { max: 5, min: 3 });
@@ -376,17 +181,6 @@ describe('what a definition says of its resources', () => {
       await until(() => pool.stats().idle === 3);
       for (const connection of [...server.made]) connection.die();
       await until(() => server.made.length === 6 && pool.stats().idle === 3);
-    });
-  });
-
-  it('fills up to min again after creation has failed for a while', async () => {
-    const server = new Server();
-    server.onCreate = () => (server.attempts === 2 ? Promise.reject(new Error('once')) : undefined);
-    const pool = poolOf(server, { max: 5, min: 2 });
-    await withRoot(async () => {
-      await pool.use(() => {});
-      await until(() => pool.stats().idle === 2);
-      expect(pool.stats().createFailed).toBe(1);
     });
   });
 
