@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Scope, withRoot } from '../../../src/index.ts';
 import { until } from '../../support/until.ts';
-import { type Connection, gate, poolOf, Server, turns } from '../support.ts';
+import { gate, poolOf, Server, turns } from '../support.ts';
 
 const forEver = { graceMs: Number.POSITIVE_INFINITY };
 const closed = { code: 'ERR_POOL_CLOSED' };
@@ -164,22 +164,5 @@ describe('whoever comes when it is over', () => {
       held.release();
       await closing;
     });
-  });
-
-  test('a connection whose creation ends just when it closes is destroyed, not lent', async () => {
-    const server = new Server();
-    const creating = gate();
-    server.onCreate = () => creating.promise;
-    const lent: Connection[] = [];
-    const pool = poolOf(server);
-    await withRoot(async () => {
-      const waiting = pool.use((connection) => void lent.push(connection)).catch((error: unknown) => error);
-      await until(() => server.attempts === 1);
-      creating.open();
-      await pool.close(forEver);
-      expect(await waiting).toMatchObject(closed);
-    });
-    await until(() => server.made.length === 1 && server.open === 0);
-    expect(lent).toEqual([]);
   });
 });

@@ -21,11 +21,13 @@ describe('use(fn)', () => {
     const server = new Server();
     const pool = poolOf(server, { max: 1 });
     await withRoot(async () => {
-      const used = pool.use(fn as () => unknown);
-      if (fails) await expect(used).rejects.toBe(problem);
-      else expect(await used).toBe(fn());
-      expect(pool.stats()).toMatchObject({ inUse: 0, idle: 1 });
-      await pool.use(() => {});
+      // Once with a connection that has to be opened, once with one that is lent at once.
+      for (const acquired of [1, 2]) {
+        const used = pool.use(fn as () => unknown);
+        if (fails) await expect(used).rejects.toBe(problem);
+        else expect(await used).toBe(fn());
+        expect(pool.stats()).toMatchObject({ acquired, inUse: 0, idle: 1 });
+      }
     });
     expect(server.made).toHaveLength(1);
   });

@@ -77,18 +77,19 @@ describe('a waiter', () => {
   });
 
   test('HikariCP#2192, #1232, #476: is served in the order of arrival, and not overtaken by who gives back and comes again', async () => {
-    const pool = poolOf(new Server(), { max: 1 });
+    const pool = poolOf(new Server(), { max: 1, maxSharers: 2 });
     await withRoot(async () => {
       const order: string[] = [];
+      const note = (name: string) => () => void order.push(name);
       const greedy = async () => {
-        for (let round = 0; round < 5; round++) await pool.use(() => void order.push('greedy'));
+        for (let round = 0; round < 5; round++) await pool.use(note('greedy'));
       };
       const held = await pool.acquire();
-      const patient = ['a', 'b', 'c'].map((name) => pool.use(() => void order.push(name)));
+      const patient = [pool.use(note('a')), pool.use(note('b')), pool.share(note('c')), pool.use(note('d'))];
       const all = Promise.all([...patient, greedy()]);
       held.release();
       await all;
-      expect(order).toEqual(['a', 'b', 'c', ...Array.from({ length: 5 }, () => 'greedy')]);
+      expect(order).toEqual(['a', 'b', 'c', 'd', ...Array.from({ length: 5 }, () => 'greedy')]);
     });
   });
 
