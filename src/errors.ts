@@ -141,10 +141,22 @@ export interface AcquireFacts {
 
 /** Who holds a connection. */
 export interface HolderFacts {
+  readonly pool: string;
   readonly scope: string;
   readonly exclusive: boolean;
   readonly heldMs: number;
   /** Line of code that acquired it, where it was sampled. */
+  readonly site: string | undefined;
+  /** What the code that holds it waits for, if anything. */
+  readonly waitsFor: readonly WaitFacts[];
+}
+
+/** Who waits for a connection. */
+export interface WaitFacts {
+  readonly pool: string;
+  readonly exclusive: boolean;
+  readonly waitedMs: number;
+  /** Line of code that acquires, where it was sampled. */
   readonly site: string | undefined;
 }
 
@@ -153,11 +165,17 @@ function fullness(facts: AcquireFacts): string {
 }
 
 function holdersOf(facts: AcquireFacts): string {
-  return facts.holders.map((holder) => `\n    held ${describeHolder(holder)}`).join('');
+  const named = (pool: string) => (pool === facts.pool ? '' : `pool "${pool}" `);
+  return facts.holders.map((holder) => `\n    ${named(holder.pool)}held ${describeHolder(holder)}`).join('');
 }
 
-function describeHolder({ exclusive, scope, heldMs, site }: HolderFacts): string {
-  return `${exclusive ? 'exclusively' : 'shared'} by scope "${scope}" for ${Math.round(heldMs)} ms, since ${site ?? 'a line that was not sampled'}`;
+function describeHolder({ exclusive, scope, heldMs, site, waitsFor }: HolderFacts): string {
+  const waits = waitsFor.map(({ pool, site: waitSite }) => `, waits for pool "${pool}" at ${lineOf(waitSite)}`).join('');
+  return `${exclusive ? 'exclusively' : 'shared'} by scope "${scope}" for ${Math.round(heldMs)} ms, since ${lineOf(site)}${waits}`;
+}
+
+function lineOf(site: string | undefined): string {
+  return site ?? 'a line that was not sampled';
 }
 
 /** No lease could be had within `acquireTimeoutMs`; the `cause` is the factory's last error, where there was one. */
@@ -187,15 +205,24 @@ function adviceOf(phase: AcquirePhase, cause: unknown): string {
   return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt';
 }
 
-/** Every connection is held by code that itself waits for one of them. */
+/** Every connection, of one pool or of several, is held by code that itself waits for one of them. */
 export class PoolDeadlockError extends ScopedPoolError {
   readonly code = 'ERR_POOL_DEADLOCK';
   readonly facts: AcquireFacts;
 
+  /** @param facts With the holders of all the pools. */
   constructor(facts: AcquireFacts) {
+    const pools = [...new Set([facts.pool, ...facts.holders.map(({ pool }) => pool)])];
+    const [all, advice] =
+      pools.length === 1
+        ? [`all ${facts.max} connections`, 'Inside use(fn) work with the connection you were given']
+        : [
+            `all connections of the pools ${pools.map((pool) => `"${pool}"`).join(', ')}`,
+            'Acquire from several pools in the same order everywhere',
+          ];
     super(
-      `pool "${facts.pool}" of scope "${facts.scope}": deadlock: all ${facts.max} connections are held by code that waits for ` +
-        `one more of them (${fullness(facts)}). Inside use(fn) work with the connection you were given, or raise max${holdersOf(facts)}`,
+      `pool "${facts.pool}" of scope "${facts.scope}": deadlock: ${all} are held by code that waits for one more of them ` +
+        `(${fullness(facts)}). ${advice}, or raise max${holdersOf(facts)}`,
     );
     this.facts = facts;
   }
@@ -210,6 +237,20 @@ export class TooManyWaitersError extends ScopedPoolError {
     super(
       `pool "${facts.pool}" of scope "${facts.scope}": already ${facts.pending} acquires wait (${fullness(facts)}). ` +
         `Shed load, raise max or maxWaiters${holdersOf(facts)}`,
+    );
+    this.facts = facts;
+  }
+}
+
+/** Under lasting overload an acquire had waited longer than `codelTargetMs` when its turn came; the connection went to one that is in time. */
+export class PoolOverloadedError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_OVERLOADED';
+  readonly facts: AcquireFacts;
+
+  constructor(facts: AcquireFacts, targetMs: number) {
+    super(
+      `pool "${facts.pool}" of scope "${facts.scope}" is overloaded: waited ${Math.round(facts.waitedMs)} ms, more than the ${targetMs} ms of ` +
+        `codelTargetMs (${fullness(facts)}). Answer "try again later", or raise max${holdersOf(facts)}`,
     );
     this.facts = facts;
   }

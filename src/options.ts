@@ -17,6 +17,11 @@ export function duration(min = 0): Check {
   return (value) => (typeof value === 'number' && value >= min ? undefined : `milliseconds from ${min}, Infinity for no limit`);
 }
 
+/** One of the words. */
+export function oneOf(...words: readonly string[]): Check {
+  return (value) => (words.includes(value as string) ? undefined : `one of ${words.map((word) => `"${word}"`).join(', ')}`);
+}
+
 export const callable: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
 export const flag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 export const text: Check = (value) => (typeof value === 'string' && value.trim() !== '' ? undefined : 'a text that is not empty');

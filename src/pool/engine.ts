@@ -1,40 +1,36 @@
-import { setMaxListeners } from 'node:events';
-import { after, cancel, now } from '../clock.ts';
+import { after, cancel } from '../clock.ts';
 import { atRoot } from '../context.ts';
-import { AcquireAbortedError, AcquireTimeoutError, PoolClosedError, PoolDeadlockError, TooManyWaitersError } from '../errors.ts';
+import { AcquireAbortedError, PoolClosedError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
-import { Deadlines } from './deadlines.ts';
-import { DeadlockWatch } from './deadlock.ts';
 import { Factory } from './factory.ts';
-import { forgive } from './hold.ts';
-import type { Lease, Lender } from './lease.ts';
+import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
-import { acquireFacts, type PoolStats, statsOf } from './report.ts';
+import { type PoolStats, statsOf } from './report.ts';
 import { Sampler } from './sampler.ts';
 import { type Executor, Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Supply } from './supply.ts';
-import { Waiter } from './waiter.ts';
+import { Waiting } from './waiting.ts';
 
 /** The pool of one definition in one root scope: hands out leases and lets acquires wait. */
-export class Engine<T> implements Lender<T> {
+export class Engine<T> {
   readonly name: string;
   readonly root: Scope;
   readonly rules: Rules;
   readonly scheduler: Scheduler<T>;
   readonly supply: Supply<T>;
-  readonly counts = { acquired: 0, waited: 0, timeouts: 0, aborted: 0, leaked: 0 };
+  readonly waiting: Waiting<T>;
+  readonly counts = { acquired: 0, waited: 0, waitMs: 0, timeouts: 0, aborted: 0, shed: 0, leaked: 0 };
+  /** How many leases have ended. */
+  releases = 0;
   readonly #definition: Definition<T>;
   readonly #factory: Factory<T>;
   readonly #sampler = new Sampler();
-  readonly #deadlines: Deadlines<Waiter<T>>;
-  readonly #deadlocks: DeadlockWatch<T>;
   /** Called when every connection is closed. */
   onClosed: (() => void) | undefined;
   /** Whether nothing new can be acquired. */
   isClosed = false;
   #closing: Promise<void> | undefined;
-  #turns = 0;
 
   constructor(name: string, root: Scope, rules: Rules, definition: Definition<T>) {
     this.name = name;
@@ -44,10 +40,7 @@ export class Engine<T> implements Lender<T> {
     this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, this.#executor());
     this.supply = new Supply({ pool: name, rules, factory: this.#factory, root, scheduler: this.scheduler });
-    this.#deadlines = new Deadlines(this.scheduler.waiters, (waiter) => this.#expire(waiter));
-    this.#deadlocks = new DeadlockWatch(this.scheduler, (waiter) => {
-      this.refuse(waiter, new PoolDeadlockError(acquireFacts(this, waiter.lease)));
-    });
+    this.waiting = new Waiting(this);
   }
 
   /**
@@ -93,7 +86,7 @@ export class Engine<T> implements Lender<T> {
   }
 
   giveBack(slot: Slot<T>, lease: Lease<T>): void {
-    this.#deadlocks.onRelease();
+    this.releases++;
     if (lease.kind === 'user') this.#definition.settings.onLeave?.(slot.resource as T, lease);
     if (!lease.exclusive) slot.sharers?.delete(lease);
     else {
@@ -101,8 +94,7 @@ export class Engine<T> implements Lender<T> {
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
-    // Who is served now may leave somebody behind who can no longer be.
-    if (this.scheduler.waiters.size > 0) this.#deadlocks.look();
+    this.waiting.onRelease();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
@@ -113,14 +105,6 @@ export class Engine<T> implements Lender<T> {
     this.supply.retire(slot, reason);
   }
 
-  refuse(waiter: Waiter<T>, error: Error): void {
-    this.#endWait(waiter);
-    this.scheduler.leave(waiter);
-    this.#rest();
-    waiter.lease.scope.disown(waiter.lease);
-    waiter.reject(error);
-  }
-
   #executor(): Executor<T> {
     return {
       create: (slot) => this.supply.create(slot),
@@ -129,11 +113,14 @@ export class Engine<T> implements Lender<T> {
       idle: (slot) => this.supply.idle(slot),
       isStale: (slot) => this.supply.isStale(slot),
       isUsable: (slot) => this.supply.isUsable(slot),
+      isStuck: (slot) =>
+        slot.stuck > 0 && [...slot.leases].some(({ inside }) => inside.some(({ lease }) => (lease.engine as unknown) === this)),
+      isTooLate: (waiter) => this.waiting.isTooLate(waiter),
+      shed: (waiter) => this.waiting.shed(waiter),
       grant: (waiter, slot) => {
-        this.#endWait(waiter);
-        this.#rest();
+        this.waiting.onServed(waiter);
         this.#begin(waiter.lease, slot);
-        waiter.resolve(waiter.lease);
+        waiter.caller.resolve(waiter.lease);
       },
     };
   }
@@ -152,64 +139,20 @@ export class Engine<T> implements Lender<T> {
   }
 
   #wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
-    if (this.scheduler.waiters.size >= this.rules.maxWaiters) {
+    try {
+      return this.waiting.wait(lease, options);
+    } catch (error) {
       lease.scope.disown(lease);
-      throw new TooManyWaitersError(acquireFacts(this, lease));
+      throw error;
     }
-    if (lease.kind === 'user') lease.sample ??= this.#sampler.sample(true);
-    lease.since = now();
-    const deadline = lease.since + (options?.acquireTimeoutMs ?? this.rules.acquireTimeoutMs);
-    this.counts.waited++;
-    const nested = lease.isNestedIn(this);
-    const begun = new Promise<Lease<T>>((resolve, reject) => {
-      lease.waiter = new Waiter({ lease, nested, turn: this.#turns++, deadline, resolve, reject });
-    });
-    const waiter = lease.waiter as unknown as Waiter<T>;
-    waiter.forgive = () => forgive(begun);
-    lease.block(1);
-    this.#listen(waiter, options?.signal);
-    this.#deadlines.add(deadline);
-    this.scheduler.wait(waiter);
-    if (nested) this.#deadlocks.look();
-    return begun;
-  }
-
-  #listen(waiter: Waiter<T>, signal: AbortSignal | undefined): void {
-    if (!signal) return;
-    const onAbort = () => {
-      this.counts.aborted++;
-      this.refuse(waiter, new AcquireAbortedError(this.name, signal.reason));
-    };
-    // One signal may end as many acquires as wait: no leak to warn of.
-    setMaxListeners(0, signal);
-    signal.addEventListener('abort', onAbort, { once: true });
-    waiter.unlisten = () => signal.removeEventListener('abort', onAbort);
-  }
-
-  #endWait(waiter: Waiter<T>): void {
-    waiter.unlisten?.();
-    waiter.lease.block(-1);
-    waiter.lease.waiter = undefined;
-  }
-
-  /** No timer for nobody. */
-  #rest(): void {
-    if (this.scheduler.waiters.size === 0) this.#deadlines.clear();
-  }
-
-  #expire(waiter: Waiter<T>): void {
-    if (!waiter.waits) return;
-    this.counts.timeouts++;
-    this.refuse(waiter, new AcquireTimeoutError(acquireFacts(this, waiter.lease), this.supply.lastError));
   }
 
   async #close(graceMs: number): Promise<void> {
     const closed = new PoolClosedError(this.name, this.root.name);
     this.supply.stop(closed);
-    this.#deadlocks.stop();
     // First the slots, so that no waiter gets what another one leaves. What is held closes when its last holder has left.
     for (const slot of this.scheduler.slots) this.supply.retire(slot, 'closed');
-    for (const waiter of [...this.scheduler.waiters]) this.refuse(waiter, closed);
+    this.waiting.refuseAll(closed);
     const timer = graceMs === Number.POSITIVE_INFINITY ? undefined : after(graceMs, () => this.#abandonAll());
     await this.supply.empty();
     cancel(timer);

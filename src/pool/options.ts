@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '../errors.ts';
-import { abortSignal, callable, checkArgument, checkOptions, duration, flag, integer, text } from '../options.ts';
+import { abortSignal, callable, checkArgument, checkOptions, duration, flag, integer, oneOf, text } from '../options.ts';
 import type { Lease } from './lease.ts';
+import type { Priority } from './waiter.ts';
 
 /** How resources of a pool are made, judged and ended. All of it runs in the root scope that owns the pool. */
 export interface PoolFunctions<T> {
@@ -42,6 +43,10 @@ export interface PoolRules {
   readonly maxLifetimeMs?: number | undefined;
   /** How long a resource may be idle before it is validated on its way to a holder, in milliseconds. Default 5,000. */
   readonly validateAfterIdleMs?: number | undefined;
+  /** How long acquires may wait under lasting overload, in milliseconds: beyond that they are refused, so that the others are in time (CoDel, RFC 8289). Default `Infinity`. */
+  readonly codelTargetMs?: number | undefined;
+  /** How long everybody must have waited longer than that, in milliseconds, before it counts as lasting. Default 100. */
+  readonly codelIntervalMs?: number | undefined;
 }
 
 /** Settings of `definePool`. */
@@ -80,6 +85,8 @@ const DEFAULTS: Rules = {
   idleTimeoutMs: 60_000,
   maxLifetimeMs: Number.POSITIVE_INFINITY,
   validateAfterIdleMs: 5_000,
+  codelTargetMs: Number.POSITIVE_INFINITY,
+  codelIntervalMs: 100,
 };
 
 /** One check per rule; other kinds of pools use them for their own options. */
@@ -95,6 +102,8 @@ export const RULE_CHECKS = {
   idleTimeoutMs: duration(1),
   maxLifetimeMs: duration(1),
   validateAfterIdleMs: duration(0),
+  codelTargetMs: duration(1),
+  codelIntervalMs: duration(1),
 } satisfies Record<keyof PoolRules, unknown>;
 
 const FUNCTION_CHECKS = { create: callable, destroy: callable, validate: callable, isUsable: callable, reset: callable, onDead: callable };
@@ -127,11 +136,14 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long to wait, in milliseconds. Default: the limit of the root scope, else the pool's. */
   readonly acquireTimeoutMs?: number | undefined;
+  /** Who is served first: `high`, `normal` or `low`; one in eight times whoever came first, so that nobody waits for ever. Default `normal`. */
+  readonly priority?: Priority | undefined;
 }
 
 const ACQUIRE_CHECKS = {
   signal: abortSignal,
   acquireTimeoutMs: duration(1),
+  priority: oneOf('high', 'normal', 'low'),
 };
 
 /** @throws InvalidOptionError */

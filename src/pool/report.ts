@@ -27,6 +27,10 @@ export interface PoolStats {
   readonly waited: number;
   readonly timeouts: number;
   readonly aborted: number;
+  /** Acquires refused under overload, by `codelTargetMs`. */
+  readonly shed: number;
+  /** How long those who were served had waited, together, in milliseconds. */
+  readonly waitMs: number;
   readonly leaked: number;
   readonly created: number;
   readonly createFailed: number;
@@ -62,8 +66,10 @@ export function emptyStats(max: number): PoolStats {
     pending: 0,
     acquired: 0,
     waited: 0,
+    waitMs: 0,
     timeouts: 0,
     aborted: 0,
+    shed: 0,
     leaked: 0,
     created: 0,
     createFailed: 0,
@@ -89,6 +95,11 @@ export function acquireFacts<T>(engine: Engine<T>, lease: Lease<T>): AcquireFact
     pending,
     holders: holdersOf(engine),
   };
+}
+
+/** The same, with the holders of all pools that are in the deadlock. */
+export function deadlockFacts(engine: Engine<unknown>, lease: Lease<unknown>, dead: Iterable<Engine<unknown>>): AcquireFacts {
+  return { ...acquireFacts(engine, lease), holders: [...dead].flatMap((engine) => holdersOf(engine)) };
 }
 
 function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {

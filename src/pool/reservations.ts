@@ -30,16 +30,16 @@ export class Reservations<T> {
  * The shared slot that drains soonest: the one with the fewest holders, none of whom waits for this pool. The last one
  * goes on being shared as long as another slot is exclusive, or will be, and comes back.
  */
-export function quietestShared<T>(slots: Iterable<Slot<T>>): Slot<T> | undefined {
+export function quietestShared<T>(slots: Iterable<Slot<T>>, isStuck: (slot: Slot<T>) => boolean): Slot<T> | undefined {
   let quietest: Slot<T> | undefined;
   let shared = 0;
   let returning = 0;
   for (const slot of slots) {
-    const { state, stuck } = slot;
-    if (stuck === 0 && (state === 'exclusive' || state === 'reserved')) returning++;
+    const { state } = slot;
+    if ((state === 'exclusive' || state === 'reserved') && !isStuck(slot)) returning++;
     if (state !== 'shared') continue;
     shared++;
-    if (stuck === 0 && (!quietest || slot.holders < quietest.holders)) quietest = slot;
+    if (!isStuck(slot) && (!quietest || slot.holders < quietest.holders)) quietest = slot;
   }
   return shared > 1 || returning === 0 ? quietest : undefined;
 }

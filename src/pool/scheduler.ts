@@ -14,6 +14,12 @@ export interface Executor<T> extends Judge<T> {
   close(slot: Slot<T>): void;
   /** The slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void;
+  /** Whether a holder of the slot waits for this pool, in the code that holds: until it is served, it does not leave. */
+  isStuck(slot: Slot<T>): boolean;
+  /** Whether to refuse the waiter who could be served: there are too many. */
+  isTooLate(waiter: Waiter<T>): boolean;
+  /** The waiter has left the line and is refused. */
+  shed(waiter: Waiter<T>): void;
   /** The waiter has its slot. */
   grant(waiter: Waiter<T>, slot: Slot<T>): void;
 }
@@ -154,12 +160,18 @@ export class Scheduler<T> {
 
   #serve(): void {
     for (;;) {
-      const waiter = this.waiters.next(this.#stock.isShared);
+      const sharable = this.#stock.isShared;
+      const waiter = this.waiters.next(sharable);
       const slot = waiter && this.take(waiter.exclusive);
       if (!slot) return;
-      this.waiters.leave(waiter);
+      this.waiters.serve(waiter, sharable);
       this.#giveUpReservation(waiter);
-      this.#executor.grant(waiter, slot);
+      if (this.#executor.isTooLate(waiter)) {
+        this.#executor.shed(waiter);
+        this.release(slot);
+      } else {
+        this.#executor.grant(waiter, slot);
+      }
     }
   }
 
@@ -199,7 +211,7 @@ export class Scheduler<T> {
     for (const waiter of this.waiters.exclusive) {
       if (this.#wanted() <= 0) return;
       if (waiter.reserved) continue;
-      const slot = quietestShared(this.slots);
+      const slot = quietestShared(this.slots, (candidate) => this.#executor.isStuck(candidate));
       if (!slot) return;
       this.#stock.withdraw(slot);
       this.#reservations.make(waiter, slot);

@@ -52,7 +52,7 @@ export class Slot<T> implements Linked<Slot<T>> {
   resource: T | undefined = undefined;
   /** How many hold it. */
   holders = 0;
-  /** How many of the holders themselves wait for this pool, in the code that holds. */
+  /** How many of the holders wait for a connection themselves, of whatever pool, in the code that holds. */
   stuck = 0;
   /** The exclusive holder. */
   holder: Lease<T> | undefined = undefined;

@@ -2,17 +2,31 @@ import { type Linked, List } from '../list.ts';
 import type { Lease } from './lease.ts';
 import type { Slot } from './slot.ts';
 
-/** What makes up a {@link Waiter}. */
-export interface Wait<T> {
-  readonly lease: Lease<T>;
-  readonly nested: boolean;
-  readonly turn: number;
-  readonly deadline: number;
-  readonly resolve: (lease: Lease<T>) => void;
-  readonly reject: (error: unknown) => void;
-}
+/** Who is served before whom. */
+export type Priority = 'high' | 'normal' | 'low';
 
-const nothing = () => {};
+/** The order in which waiters are served. */
+export const RANKS = {
+  /** Holds a connection of this pool: goes first, because it gives one back. */
+  nested: 0,
+  high: 1,
+  normal: 2,
+  low: 3,
+} satisfies Record<Priority | 'nested', number>;
+
+/** How many in a row may be served before somebody who came earlier. */
+const MOST_OVERTAKINGS = 7;
+
+/** Order of arrival, over all pools. */
+let arrivals = 0;
+
+/** Who is told what comes of the waiting. */
+export interface Caller<T> {
+  resolve(lease: Lease<T>): void;
+  reject(error: Error): void;
+  /** It is told elsewhere: nobody need hear of the rejection. */
+  forgive(): void;
+}
 
 /** An acquire that waits. */
 export class Waiter<T> implements Linked<Waiter<T>> {
@@ -21,42 +35,58 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   list: List<Waiter<T>> | undefined = undefined;
   readonly lease: Lease<T>;
   readonly exclusive: boolean;
-  /** Whether the code that waits holds a connection of this pool: served first, because it gives one back. */
-  readonly nested: boolean;
-  /** Order of arrival. */
-  readonly turn: number;
+  /** One of {@link RANKS}. */
+  readonly rank: number;
+  readonly turn = arrivals++;
+  readonly since: number;
   readonly deadline: number;
-  readonly resolve: (lease: Lease<T>) => void;
-  readonly reject: (error: unknown) => void;
-  /** What comes of it is told elsewhere: it may go unheard. */
-  forgive: () => void = nothing;
+  readonly caller: Caller<T>;
   /** The shared slot that drains for it. */
   reserved: Slot<T> | undefined = undefined;
   /** Takes the listener off the caller's AbortSignal. */
   unlisten: (() => void) | undefined = undefined;
 
-  constructor(wait: Wait<T>) {
-    this.lease = wait.lease;
-    this.exclusive = wait.lease.exclusive;
-    this.nested = wait.nested;
-    this.turn = wait.turn;
-    this.deadline = wait.deadline;
-    this.resolve = wait.resolve;
-    this.reject = wait.reject;
+  constructor(lease: Lease<T>, caller: Caller<T>, rank: number, since: number, deadline: number) {
+    this.lease = lease;
+    this.caller = caller;
+    this.exclusive = lease.exclusive;
+    this.rank = rank;
+    this.since = since;
+    this.deadline = deadline;
   }
 
   /** Whether it still stands in line. */
   get waits(): boolean {
     return this.list !== undefined;
   }
+
+  get nested(): boolean {
+    return this.rank === RANKS.nested;
+  }
 }
 
-/** Waiters of one kind, in the order in which they are served: nested first, then first come. */
-class Line<T> extends List<Waiter<T>> {
+/** Waiters of one kind: first come, first served within a rank. */
+class Line<T> {
+  /** By rank; made when first needed, for most pools see one rank. */
+  readonly lists: (List<Waiter<T>> | undefined)[] = [undefined, undefined, undefined, undefined];
+  size = 0;
+
   join(waiter: Waiter<T>): void {
-    let place = this.last;
-    if (waiter.nested) while (place && !place.nested) place = place.prev;
-    this.insertAfter(place, waiter);
+    const list = this.lists[waiter.rank] ?? new List();
+    this.lists[waiter.rank] = list;
+    list.push(waiter);
+    this.size++;
+  }
+
+  /** @returns whether it was waiting. */
+  leave(waiter: Waiter<T>): boolean {
+    const hasLeft = waiter.list?.remove(waiter) ?? false;
+    if (hasLeft) this.size--;
+    return hasLeft;
+  }
+
+  *[Symbol.iterator](): Generator<Waiter<T>, void, undefined> {
+    for (const list of this.lists) if (list) yield* list;
   }
 }
 
@@ -64,6 +94,8 @@ class Line<T> extends List<Waiter<T>> {
 export class Waiters<T> {
   readonly exclusive = new Line<T>();
   readonly shared = new Line<T>();
+  #overtakings = 0;
+
   get size(): number {
     return this.exclusive.size + this.shared.size;
   }
@@ -74,16 +106,23 @@ export class Waiters<T> {
 
   /** @returns whether it was waiting. */
   leave(waiter: Waiter<T>): boolean {
-    return this.#lineOf(waiter).remove(waiter);
+    return this.#lineOf(waiter).leave(waiter);
   }
 
-  /** Who is served next: a sharer where a shared slot takes more, else whoever came first. */
+  /**
+   * Who is served next: a sharer where a shared slot takes more, else the first of the best rank; but when many were
+   * served before somebody who came earlier, that one, so that nobody waits for ever.
+   */
   next(sharable: boolean): Waiter<T> | undefined {
-    const exclusive = this.exclusive.first;
-    const shared = this.shared.first;
-    if (shared && sharable) return shared;
-    if (!exclusive || !shared) return exclusive ?? shared;
-    return isBefore(exclusive, shared) ? exclusive : shared;
+    const best = this.#first(sharable, isBefore);
+    if (this.#overtakings < MOST_OVERTAKINGS || !best || best.nested) return best;
+    return this.#first(sharable, isEarlier);
+  }
+
+  /** Takes one that is served out of the line. */
+  serve(waiter: Waiter<T>, sharable: boolean): void {
+    if (!waiter.nested) this.#overtakings = waiter === this.#first(sharable, isEarlier) ? 0 : this.#overtakings + 1;
+    this.leave(waiter);
   }
 
   /** How many slots they ask for. */
@@ -97,11 +136,30 @@ export class Waiters<T> {
     yield* this.shared;
   }
 
+  /** The first by that order among those who can be served: all, or where sharers can share on, these. */
+  #first(sharable: boolean, isFirst: (a: Waiter<T>, b: Waiter<T>) => boolean): Waiter<T> | undefined {
+    const { lists: shared } = this.shared;
+    const { lists: exclusive } = this.exclusive;
+    const sharersOnly = sharable && this.shared.size > 0;
+    let first: Waiter<T> | undefined;
+    for (let rank = 0; rank <= RANKS.low; rank++) {
+      const sharer = shared[rank]?.first;
+      if (sharer && (!first || isFirst(sharer, first))) first = sharer;
+      const other = sharersOnly ? undefined : exclusive[rank]?.first;
+      if (other && (!first || isFirst(other, first))) first = other;
+    }
+    return first;
+  }
+
   #lineOf(waiter: Waiter<T>): Line<T> {
     return waiter.exclusive ? this.exclusive : this.shared;
   }
 }
 
 function isBefore<T>(a: Waiter<T>, b: Waiter<T>): boolean {
-  return a.nested === b.nested ? a.turn < b.turn : a.nested;
+  return a.rank === b.rank ? a.turn < b.turn : a.rank < b.rank;
+}
+
+function isEarlier<T>(a: Waiter<T>, b: Waiter<T>): boolean {
+  return a.turn < b.turn;
 }

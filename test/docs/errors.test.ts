@@ -6,7 +6,7 @@ import { read, root } from './markdown.ts';
 
 const facts: errors.AcquireFacts = {
   ...{ pool: 'redis', scope: 'worker', phase: 'waiting', exclusive: true, waitedMs: 5, max: 1, inUse: 1, idle: 0, pending: 1 },
-  holders: [{ scope: 'job', exclusive: true, heldMs: 4, site: 'job.ts:1:1' }],
+  holders: [{ pool: 'redis', scope: 'job', exclusive: true, heldMs: 4, site: 'job.ts:1:1', waitsFor: [] }],
 };
 
 /** One of each, with the words of its message that say what to do. */
@@ -25,12 +25,16 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.AcquireTimeoutError(facts), 'raise max'],
   [new errors.PoolDeadlockError(facts), 'work with the connection you were given'],
   [new errors.TooManyWaitersError(facts), 'raise max'],
+  [new errors.PoolOverloadedError(facts, 50), 'or raise max'],
   [new errors.AcquireAbortedError('redis', new Error('why')), 'See the cause'],
   [new errors.PoolClosedError('redis', 'worker'), 'It opens again in a new root scope'],
   [new errors.PoolRedefinedError('redis', 'a.ts:1', 'b.ts:1'), 'Define it once and import it'],
   [new errors.FactoryTimeoutError('redis', 'create', 5), 'raise createTimeoutMs'],
   [new errors.LeaseEndedError('redis', 'GET'), 'Keep the work inside use(fn)'],
-  [new errors.LeaseLeakedError('redis', { scope: 'job', exclusive: true, heldMs: 1, site: undefined }), 'Await use(fn)'],
+  [
+    new errors.LeaseLeakedError('redis', { pool: 'redis', scope: 'job', exclusive: true, heldMs: 1, site: undefined, waitsFor: [] }),
+    'Await use(fn)',
+  ],
   [new errors.IllegalMoveError('free', 'closed'), 'Please report it'],
   [new errors.CommandRefusedError('redis', 'watch', 'Lease a connection'), 'Lease a connection'],
   [new errors.CommandTimeoutError('redis', 'get', 5), 'raise commandTimeoutMs'],

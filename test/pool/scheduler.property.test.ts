@@ -70,7 +70,7 @@ function settle(script: Script): void {
     while (script.closing.length > 0) script.closed();
     script.permit();
     script.verify();
-    const leaver = script.holders.find((holder) => !script.isStuck(holder));
+    const leaver = script.holders.find((holder) => !script.waitsItself(holder));
     if (leaver) script.release(leaver);
     else if (isDeadlocked(script.scheduler)) breakDeadlock(script);
     else if (script.waiters.length === 0 && script.holders.length === 0 && script.closing.length === 0) return;

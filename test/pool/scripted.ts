@@ -1,7 +1,9 @@
 import type { Lease } from '../../src/pool/lease.ts';
 import { type Executor, Scheduler } from '../../src/pool/scheduler.ts';
 import type { Slot } from '../../src/pool/slot.ts';
-import { Waiter } from '../../src/pool/waiter.ts';
+import { type Priority, RANKS, Waiter } from '../../src/pool/waiter.ts';
+
+const nobody = { resolve: () => {}, reject: () => {}, forgive: () => {} };
 
 /** Somebody who holds a slot. */
 export interface Holder {
@@ -19,7 +21,7 @@ export class Script implements Executor<number> {
   readonly waiters: Waiter<number>[] = [];
   readonly stale = new Set<Slot<number>>();
   readonly unusable = new Set<Slot<number>>();
-  #turns = 0;
+  readonly late = new Set<Waiter<number>>();
 
   constructor(max: number, maxSharers = 1) {
     this.scheduler = new Scheduler(max, maxSharers, this);
@@ -51,6 +53,19 @@ export class Script implements Executor<number> {
     return this.stale.has(slot);
   }
 
+  isStuck({ stuck }: Slot<number>): boolean {
+    return stuck > 0;
+  }
+
+  isTooLate(waiter: Waiter<number>): boolean {
+    return this.late.has(waiter);
+  }
+
+  shed(waiter: Waiter<number>): void {
+    this.waiters.splice(this.waiters.indexOf(waiter), 1);
+    if (waiter.nested) this.#stuck(waiter, -1);
+  }
+
   isUsable(slot: Slot<number>): boolean {
     return !this.unusable.has(slot);
   }
@@ -58,7 +73,7 @@ export class Script implements Executor<number> {
   // What a test does.
 
   /** @returns the waiter, where nothing could be had at once. */
-  acquire(kind: 'exclusive' | 'shared', inside?: Holder): Waiter<number> | undefined {
+  acquire(kind: 'exclusive' | 'shared', inside?: Holder, priority: Priority = 'normal'): Waiter<number> | undefined {
     const exclusive = kind === 'exclusive';
     const again = inside && !exclusive && !inside.exclusive && this.scheduler.shareAgain(inside.slot) ? inside.slot : undefined;
     const slot = again ?? this.scheduler.take(exclusive);
@@ -67,14 +82,7 @@ export class Script implements Executor<number> {
       return undefined;
     }
     const lease = { exclusive } as Lease<number>;
-    const waiter = new Waiter<number>({
-      lease,
-      nested: inside !== undefined,
-      turn: this.#turns++,
-      deadline: Number.POSITIVE_INFINITY,
-      resolve: () => {},
-      reject: () => {},
-    });
+    const waiter = new Waiter<number>(lease, nobody, inside ? RANKS.nested : RANKS[priority], 0, Number.POSITIVE_INFINITY);
     this.#inside.set(waiter, inside);
     if (inside) this.#stuck(waiter, 1);
     this.waiters.push(waiter);
@@ -92,7 +100,7 @@ export class Script implements Executor<number> {
     if (others.length === 0) holder.slot.stuck += step;
   }
 
-  isStuck(holder: Holder): boolean {
+  waitsItself(holder: Holder): boolean {
     return this.waiters.some((waiter) => this.#inside.get(waiter) === holder);
   }
 
@@ -102,7 +110,7 @@ export class Script implements Executor<number> {
 
   release(holder: Holder | undefined): void {
     if (!holder) return;
-    if (this.isStuck(holder)) holder.slot.stuck--;
+    if (this.waitsItself(holder)) holder.slot.stuck--;
     this.holders.splice(this.holders.indexOf(holder), 1);
     this.scheduler.release(holder.slot);
   }

@@ -1,0 +1,122 @@
+import { setMaxListeners } from 'node:events';
+import { now } from '../clock.ts';
+import { AcquireAbortedError, AcquireTimeoutError, PoolOverloadedError, TooManyWaitersError } from '../errors.ts';
+import { CoDel } from './codel.ts';
+import { Deadlines } from './deadlines.ts';
+import { DeadlockWatch } from './deadlock.ts';
+import type { Engine } from './engine.ts';
+import { forgive } from './hold.ts';
+import type { Lease } from './lease.ts';
+import type { AcquireOptions } from './options.ts';
+import { acquireFacts } from './report.ts';
+import { type Caller, RANKS, Waiter } from './waiter.ts';
+
+/** The promise that an acquire waits for. */
+class Deferred<T> implements Caller<T> {
+  resolve!: (lease: Lease<T>) => void;
+  reject!: (error: Error) => void;
+  readonly promise = new Promise<Lease<T>>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+
+  forgive(): void {
+    forgive(this.promise);
+  }
+}
+
+/** The acquires of a pool that wait, and every way in which such an acquire ends without a lease. */
+export class Waiting<T> {
+  readonly #engine: Engine<T>;
+  readonly #deadlines: Deadlines<Waiter<T>>;
+  readonly #deadlocks: DeadlockWatch;
+  readonly #codel: CoDel | undefined;
+
+  constructor(engine: Engine<T>) {
+    const { codelTargetMs, codelIntervalMs } = engine.rules;
+    this.#engine = engine;
+    this.#deadlines = new Deadlines(engine.scheduler.waiters, (waiter) => this.#expire(waiter));
+    this.#deadlocks = new DeadlockWatch(engine as unknown as Engine<unknown>);
+    this.#codel = codelTargetMs === Number.POSITIVE_INFINITY ? undefined : new CoDel(codelTargetMs, codelIntervalMs);
+  }
+
+  /** @throws TooManyWaitersError */
+  wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
+    const { scheduler, rules, counts } = this.#engine;
+    if (scheduler.waiters.size >= rules.maxWaiters) throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
+    counts.waited++;
+    const since = now();
+    const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
+    const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];
+    const caller = new Deferred<T>();
+    const waiter = new Waiter(lease, caller, rank, since, deadline);
+    lease.wait(waiter);
+    // What a deadlock is made of can always be named.
+    if (lease.outer) lease.sample ??= new Error('acquired here');
+    if (options?.signal) this.#listen(waiter, options.signal);
+    this.#deadlines.add(deadline);
+    scheduler.wait(waiter);
+    if (lease.outer) this.#deadlocks.look();
+    return caller.promise;
+  }
+
+  /** The waiter has got its lease. */
+  onServed(waiter: Waiter<T>): void {
+    this.#engine.counts.waitMs += now() - waiter.since;
+    this.#end(waiter);
+  }
+
+  /** Somebody has given a connection back. Who is served by that may leave somebody behind who no longer can be. */
+  onRelease(): void {
+    if (this.#engine.scheduler.waiters.size > 0) this.#deadlocks.look();
+  }
+
+  refuse(waiter: Waiter<T>, error: Error): void {
+    this.#engine.scheduler.leave(waiter);
+    this.#end(waiter);
+    waiter.lease.scope.disown(waiter.lease);
+    waiter.caller.reject(error);
+  }
+
+  refuseAll(error: Error): void {
+    this.#deadlocks.stop();
+    for (const waiter of [...this.#engine.scheduler.waiters]) this.refuse(waiter, error);
+  }
+
+  /** Whether so many wait that this one is to be refused, though it could be served. Never one who holds a connection already. */
+  isTooLate(waiter: Waiter<T>): boolean {
+    const isLate = this.#codel?.refuses(waiter.since, now()) ?? false;
+    return isLate && !waiter.nested;
+  }
+
+  shed(waiter: Waiter<T>): void {
+    this.#engine.counts.shed++;
+    this.refuse(waiter, new PoolOverloadedError(acquireFacts(this.#engine, waiter.lease), this.#engine.rules.codelTargetMs));
+  }
+
+  #listen(waiter: Waiter<T>, signal: AbortSignal): void {
+    const onAbort = () => {
+      this.#engine.counts.aborted++;
+      this.refuse(waiter, new AcquireAbortedError(this.#engine.name, signal.reason));
+    };
+    // One signal may end as many acquires as wait: no leak to warn of.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', onAbort, { once: true });
+    waiter.unlisten = () => signal.removeEventListener('abort', onAbort);
+  }
+
+  #expire(waiter: Waiter<T>): void {
+    if (!waiter.waits) return;
+    this.#engine.counts.timeouts++;
+    this.refuse(waiter, new AcquireTimeoutError(acquireFacts(this.#engine, waiter.lease), this.#engine.supply.lastError));
+  }
+
+  #end(waiter: Waiter<T>): void {
+    waiter.unlisten?.();
+    waiter.lease.endWait();
+    if (this.#engine.scheduler.waiters.size > 0) return;
+    // No timer for nobody.
+    this.#deadlines.clear();
+    this.#codel?.onEmpty();
+  }
+}
