@@ -42,6 +42,7 @@ describe('a waiter', () => {
       controller.abort();
       await turns();
       expect(lease.ended).toBe(false);
+      expect(pool.stats()).toMatchObject({ inUse: 1, aborted: 0 });
       expect(lease.resource.isOpen).toBe(true);
       lease.release();
     });
