@@ -16,8 +16,8 @@ type Cases = Readonly<Record<'one' | 'hundred' | 'fiveHundred' | 'hundredFar' | 
 /** One user waits for one reply at a time: short rounds, and more of them, say more than few long ones. */
 const QUICK: Cases = {
   one: { users: 1, rounds: 31, loops: 300 },
-  hundred: { users: 100, rounds: 15, loops: 4_000 },
-  fiveHundred: { users: 500, rounds: 15, loops: 2_000 },
+  hundred: { users: 100, rounds: 15, loops: 3_000 },
+  fiveHundred: { users: 500, rounds: 15, loops: 1_000 },
   hundredFar: { users: 100, rounds: 15, loops: 300 },
   fiveHundredFar: { users: 500, rounds: 15, loops: 500 },
 };
