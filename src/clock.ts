@@ -4,6 +4,9 @@ import { clearTimeout, setTimeout } from 'node:timers';
 /** Milliseconds of a clock that never goes back. Bound here, before a test's fake timers replace it. */
 export const now: () => number = performance.now.bind(performance);
 
+/** Milliseconds since 1970. It may jump, and so it shows that the machine slept, which the other one may not count. */
+export const wallTime: () => number = Date.now;
+
 /** A timer that can be taken back. */
 export type Timer = NodeJS.Timeout;
 

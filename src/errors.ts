@@ -330,6 +330,22 @@ export class LeaseLeakedError extends ScopedPoolError {
   }
 }
 
+/** A lease has been held for longer than `leakAfterMs` and is probably leaked. Reported, not thrown; the lease goes on. */
+export class LeaseOverdueError extends ScopedPoolError {
+  readonly code = 'ERR_LEASE_OVERDUE';
+  readonly holder: HolderFacts;
+
+  /** @param sample Its stack shows who acquired the lease; becomes the cause. */
+  constructor(pool: string, holder: HolderFacts, afterMs: number, sample?: Error) {
+    super(
+      `pool "${pool}": probably a leaked lease, held ${describeHolder(holder)}: longer than the ${afterMs} ms of leakAfterMs. ` +
+        'Release it in a finally block, use use(fn), or raise leakAfterMs',
+      sample,
+    );
+    this.holder = holder;
+  }
+}
+
 /** A slot was asked for a move that its table does not list: a bug in this library. */
 export class IllegalMoveError extends ScopedPoolError {
   readonly code = 'ERR_ILLEGAL_MOVE';

@@ -1,5 +1,5 @@
 import type { AcquireOptions } from './options.ts';
-import type { PoolStats } from './report.ts';
+import type { PoolInspection, PoolStats } from './report.ts';
 
 /** The right to use one resource until `release()`, `destroy()` or the end of a `using` block. It ends once. */
 export interface Lease<T> extends Disposable {
@@ -51,8 +51,31 @@ export interface Pool<T> {
   /** As {@link acquire}, for a shared lease. */
   acquireShared(options?: AcquireOptions): Promise<Lease<T>>;
 
+  /**
+   * An exclusive lease where that can be had at once, on a connection that is open and idle; else nothing. For hot
+   * loops, `pool.tryAcquire() ?? (await pool.acquire())`, and for work that can also be done without.
+   */
+  tryAcquire(): Lease<T> | undefined;
+
   /** What the pool holds in the current root scope. Opens nothing. @throws NoScopeError */
   stats(): PoolStats;
+
+  /** Who holds what, since when and since which line of code, and who waits, as plain data. Opens nothing. @throws NoScopeError */
+  inspect(): PoolInspection;
+
+  /**
+   * Another `max` for the pool of the current root scope. When it is lowered, idle connections close at once and held
+   * ones when their last holder has left. @throws InvalidOptionError, NoScopeError.
+   */
+  resize(max: number): void;
+
+  /**
+   * Replaces every connection of the current root scope that is open now, idle ones one after the other and held ones
+   * when their last holder has left, without ever exceeding `max`. Resolves when all are replaced.
+   *
+   * @throws what `create` threw when one could not be replaced; the others are kept then.
+   */
+  refresh(): Promise<void>;
 
   /** Closes the pool of the current root scope: refuses what comes and what waits, waits for holders, closes all. */
   close(options?: PoolCloseOptions): Promise<void>;

@@ -1,6 +1,9 @@
 import { after, now } from '../clock.ts';
 import { Alarm } from './alarm.ts';
 
+/** A time of the clock that no process sees. */
+const FARTHEST = Number.MAX_SAFE_INTEGER;
+
 /** One timer for all who wait: it stands at the earliest deadline. */
 export class Deadlines<W extends { readonly deadline: number }> {
   readonly #waiting: Iterable<W>;
@@ -13,8 +16,9 @@ export class Deadlines<W extends { readonly deadline: number }> {
     this.#expire = expire;
   }
 
+  /** @param deadline `Infinity` sets a timer, too: a process in which somebody waits must not end as if all were done. */
   add(deadline: number): void {
-    this.#alarm.set(deadline);
+    this.#alarm.set(Math.min(deadline, FARTHEST));
   }
 
   /** Nobody waits any more. */
@@ -27,7 +31,7 @@ export class Deadlines<W extends { readonly deadline: number }> {
     // A copy: one that goes may let another one go.
     for (const waiter of [...this.#waiting]) {
       if (waiter.deadline <= time) this.#expire(waiter);
-      else this.#alarm.set(waiter.deadline);
+      else this.add(waiter.deadline);
     }
   }
 }

@@ -1,13 +1,17 @@
-import { after, cancel } from '../clock.ts';
+import { CHANNELS, type Message } from '../channels.ts';
+import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
-import { AcquireAbortedError, PoolClosedError } from '../errors.ts';
+import { AcquireAbortedError, type LeaseOverdueError, PoolClosedError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
+import type { Executor } from './executor.ts';
 import { Factory } from './factory.ts';
+import { Keeper } from './keeper.ts';
 import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
+import { OverdueWatch } from './overdue.ts';
 import { type PoolStats, statsOf } from './report.ts';
 import { Sampler } from './sampler.ts';
-import { type Executor, Scheduler } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Supply } from './supply.ts';
 import { Waiting } from './waiting.ts';
@@ -19,13 +23,15 @@ export class Engine<T> {
   readonly rules: Rules;
   readonly scheduler: Scheduler<T>;
   readonly supply: Supply<T>;
+  readonly keeper: Keeper<T>;
   readonly waiting: Waiting<T>;
-  readonly counts = { acquired: 0, waited: 0, waitMs: 0, timeouts: 0, aborted: 0, shed: 0, leaked: 0 };
+  readonly counts = { acquired: 0, waited: 0, waitMs: 0, timeouts: 0, aborted: 0, shed: 0, overdue: 0, leaked: 0 };
   /** How many leases have ended. */
   releases = 0;
   readonly #definition: Definition<T>;
   readonly #factory: Factory<T>;
-  readonly #sampler = new Sampler();
+  readonly #sampler: Sampler;
+  readonly #overdue: OverdueWatch<T>;
   /** Called when every connection is closed. */
   onClosed: (() => void) | undefined;
   /** Whether nothing new can be acquired. */
@@ -39,8 +45,11 @@ export class Engine<T> {
     this.#definition = definition;
     this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, this.#executor());
-    this.supply = new Supply({ pool: name, rules, factory: this.#factory, root, scheduler: this.scheduler });
+    this.keeper = new Keeper(rules, this.#factory, this.scheduler);
+    this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper });
     this.waiting = new Waiting(this);
+    this.#sampler = new Sampler(rules.leakAfterMs !== Number.POSITIVE_INFINITY);
+    this.#overdue = new OverdueWatch(rules.leakAfterMs, this.scheduler.slots, (lease, error) => this.#tellOverdue(lease, error));
   }
 
   /**
@@ -61,8 +70,28 @@ export class Engine<T> {
     return lease;
   }
 
+  /** Begins the lease if that can be now. */
+  tryAcquire(lease: Lease<T>): Lease<T> | undefined {
+    if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
+    lease.scope.own(lease);
+    const slot = this.scheduler.take(lease.exclusive);
+    if (!slot) {
+      lease.scope.disown(lease);
+      return undefined;
+    }
+    lease.sample = this.#sampler.sample(false);
+    this.#begin(lease, slot);
+    return lease;
+  }
+
   stats(): PoolStats {
     return statsOf(this);
+  }
+
+  /** Another limit from now on. */
+  resize(max: number): void {
+    this.scheduler.resize(max);
+    this.keeper.keepMinimum();
   }
 
   /**
@@ -87,22 +116,24 @@ export class Engine<T> {
 
   giveBack(slot: Slot<T>, lease: Lease<T>): void {
     this.releases++;
+    if (lease.message) this.#publishEnd(lease, lease.message);
     if (lease.kind === 'user') this.#definition.settings.onLeave?.(slot.resource as T, lease);
     if (!lease.exclusive) slot.sharers?.delete(lease);
     else {
       slot.holder = undefined;
-      if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.supply.retire(slot, 'destroyed');
+      if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.scheduler.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
     this.waiting.onRelease();
   }
 
-  throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
+  throwAway(slot: Slot<T>, lease: Lease<T>, reason: 'destroyed' | 'leaked'): void {
     if (reason === 'leaked') {
       this.counts.leaked++;
+      CHANNELS.leaseLeaked.publish({ pool: this.name, scope: lease.scope.name, holder: lease.facts() });
       this.#sampler.sampleAll();
     }
-    this.supply.retire(slot, reason);
+    this.scheduler.retire(slot, reason);
   }
 
   #executor(): Executor<T> {
@@ -110,8 +141,8 @@ export class Engine<T> {
       create: (slot) => this.supply.create(slot),
       check: (slot) => this.supply.check(slot),
       close: (slot) => this.supply.close(slot),
-      idle: (slot) => this.supply.idle(slot),
-      isStale: (slot) => this.supply.isStale(slot),
+      idle: (slot) => this.keeper.idle(slot),
+      isStale: (slot) => this.keeper.isStale(slot),
       isUsable: (slot) => this.supply.isUsable(slot),
       isStuck: (slot) =>
         slot.stuck > 0 && [...slot.leases].some(({ inside }) => inside.some(({ lease }) => (lease.engine as unknown) === this)),
@@ -130,12 +161,33 @@ export class Engine<T> {
     if (lease.exclusive) slot.holder = lease;
     else if (lease.kind === 'user') slot.addSharer(lease);
     lease.begin(slot);
+    this.#overdue.watch(lease);
+    if (++slot.uses >= this.rules.maxUses) this.scheduler.retire(slot, 'uses');
+    if (CHANNELS.lease.hasSubscribers) this.#publishBegin(lease);
+  }
+
+  #publishBegin(lease: Lease<T>): void {
+    lease.message = { pool: this.name, scope: lease.scope.name, exclusive: lease.exclusive };
+    CHANNELS.lease.start.publish(lease.message);
+    CHANNELS.lease.end.publish(lease.message);
+  }
+
+  #publishEnd(lease: Lease<T>, message: Message): void {
+    message.heldMs = now() - lease.since;
+    CHANNELS.lease.asyncStart.publish(message);
+    CHANNELS.lease.asyncEnd.publish(message);
   }
 
   /** Whoever shares a connection and asks again, inside, stays on it. */
   #again(lease: Lease<T>): Slot<T> | undefined {
     const slot = lease.exclusive ? undefined : lease.sharedAround();
     return slot && this.scheduler.shareAgain(slot) ? slot : undefined;
+  }
+
+  #tellOverdue(lease: Lease<T>, error: LeaseOverdueError): void {
+    this.counts.overdue++;
+    CHANNELS.leaseOverdue.publish({ pool: this.name, scope: lease.scope.name, holder: error.holder });
+    lease.scope.report(error, `pool ${this.name}`);
   }
 
   #wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
@@ -150,11 +202,12 @@ export class Engine<T> {
   async #close(graceMs: number): Promise<void> {
     const closed = new PoolClosedError(this.name, this.root.name);
     this.supply.stop(closed);
+    this.#overdue.stop();
     // First the slots, so that no waiter gets what another one leaves. What is held closes when its last holder has left.
-    for (const slot of this.scheduler.slots) this.supply.retire(slot, 'closed');
+    for (const slot of this.scheduler.slots) this.scheduler.retire(slot, 'closed');
     this.waiting.refuseAll(closed);
     const timer = graceMs === Number.POSITIVE_INFINITY ? undefined : after(graceMs, () => this.#abandonAll());
-    await this.supply.empty();
+    await this.supply.until(() => this.scheduler.open === 0);
     cancel(timer);
     this.onClosed?.();
   }

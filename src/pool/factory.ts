@@ -1,4 +1,4 @@
-import { after, cancel, within } from '../clock.ts';
+import { afterIdly, cancel, within } from '../clock.ts';
 import { FactoryTimeoutError } from '../errors.ts';
 import { dispose } from '../scope/resource.ts';
 import type { Definition, PoolFunctions, Rules } from './options.ts';
@@ -27,7 +27,7 @@ export class Factory<T> {
     const controller = new AbortController();
     const { signal } = controller;
     const givenUp = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    const timer = after(ms, () => controller.abort(new FactoryTimeoutError(this.#pool, 'create', ms)));
+    const timer = afterIdly(ms, () => controller.abort(new FactoryTimeoutError(this.#pool, 'create', ms)));
     const creating = (async () => this.#functions.create({ signal }))();
     this.#creating.add(controller);
     try {

@@ -1,5 +1,6 @@
 export type { Lease, Pool, PoolCloseOptions } from './api.ts';
 export { definePool } from './define.ts';
 export type { AcquireOptions, PoolFunctions, PoolOptions, PoolRules } from './options.ts';
-export type { PoolStats } from './report.ts';
-export type { CloseReason } from './slot.ts';
+export type { ConnectionFacts, PoolInspection, PoolStats, WaiterFacts } from './report.ts';
+export type { CloseReason, SlotState } from './slot.ts';
+export type { Priority } from './waiter.ts';

@@ -1,3 +1,4 @@
+import type { Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { type HolderFacts, LeaseEndedError, LeaseLeakedError, ScopeCancelledError, ScopeClosedError, type WaitFacts } from '../errors.ts';
 import type { List } from '../list.ts';
@@ -44,6 +45,8 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   /** While it waits to begin. */
   waiter: Waiter<T> | undefined = undefined;
   since = 0;
+  /** What is published of it, while somebody listens. */
+  message: Message | undefined = undefined;
   /** Its stack shows who acquired it. */
   sample: Error | undefined = undefined;
 
@@ -171,8 +174,12 @@ export class Lease<T> implements api.Lease<T>, Belonging {
       exclusive,
       heldMs: now() - since,
       site: siteOf(sample),
-      waitsFor: this.inside.map(waitOf),
+      waitsFor: this.inside.map((inner) => inner.lease.waitFacts()),
     };
+  }
+
+  waitFacts(): WaitFacts {
+    return { pool: this.engine.name, exclusive: this.exclusive, waitedMs: now() - this.since, site: siteOf(this.sample) };
   }
 
   describe(): TreeNode {
@@ -189,7 +196,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #destroy(reason: 'destroyed' | 'leaked'): void {
     const slot = this.#end();
     if (!slot) return;
-    this.engine.throwAway(slot, reason);
+    this.engine.throwAway(slot, this, reason);
     this.engine.giveBack(slot, this);
   }
 
@@ -207,8 +214,4 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.scope.disown(this);
     return slot;
   }
-}
-
-function waitOf({ lease }: Waiter<unknown>): WaitFacts {
-  return { pool: lease.engine.name, exclusive: lease.exclusive, waitedMs: now() - lease.since, site: siteOf(lease.sample) };
 }

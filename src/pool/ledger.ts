@@ -13,9 +13,11 @@ export class Ledger<T> {
   /** The slots to be entered, oldest first: generic-pool may ask for one within `acquire()`, or some ticks after. */
   readonly #entering: Slot<T>[] = [];
 
-  constructor(max: number) {
+  constructor() {
     const take = async () => this.#entering.shift() as Slot<T>;
-    this.#book = atRoot(() => createPool({ create: take, destroy: async () => {} }, { max, min: 0, autostart: false }));
+    this.#book = atRoot(() =>
+      createPool({ create: take, destroy: async () => {} }, { max: Number.MAX_SAFE_INTEGER, min: 0, autostart: false }),
+    );
   }
 
   get size(): number {

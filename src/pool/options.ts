@@ -29,7 +29,7 @@ export interface PoolRules {
   readonly maxSharers?: number | undefined;
   /** How long an acquire waits, in milliseconds. Default 5,000. */
   readonly acquireTimeoutMs?: number | undefined;
-  /** Most acquires that wait at a time. Default `Infinity`. */
+  /** Most acquires that wait for a holder to leave, at a time. Default `Infinity`. */
   readonly maxWaiters?: number | undefined;
   /** How long `create` may take, in milliseconds. Default 5,000. */
   readonly createTimeoutMs?: number | undefined;
@@ -39,8 +39,14 @@ export interface PoolRules {
   readonly destroyTimeoutMs?: number | undefined;
   /** How long a resource may be idle before it is closed, in milliseconds. Default 60,000. */
   readonly idleTimeoutMs?: number | undefined;
-  /** How old a resource may grow before it is closed, in milliseconds; never while it is held. Default `Infinity`. */
+  /** How old a resource may grow before it is closed, in milliseconds, at the earliest nine tenths of it; never while it is held. Default `Infinity`. */
   readonly maxLifetimeMs?: number | undefined;
+  /** How many leases a resource may have before it is replaced. Default `Infinity`. */
+  readonly maxUses?: number | undefined;
+  /** How long a resource may be idle before it is validated where it lies, in milliseconds, so that it stays warm and a dead one is found in time. Needs `validate`. Default `Infinity`. */
+  readonly keepaliveMs?: number | undefined;
+  /** How long a lease may be held before it is reported as a probable leak, with the line that acquired it, in milliseconds. Default `Infinity`. */
+  readonly leakAfterMs?: number | undefined;
   /** How long a resource may be idle before it is validated on its way to a holder, in milliseconds. Default 5,000. */
   readonly validateAfterIdleMs?: number | undefined;
   /** How long acquires may wait under lasting overload, in milliseconds: beyond that they are refused, so that the others are in time (CoDel, RFC 8289). Default `Infinity`. */
@@ -84,6 +90,9 @@ const DEFAULTS: Rules = {
   destroyTimeoutMs: 5_000,
   idleTimeoutMs: 60_000,
   maxLifetimeMs: Number.POSITIVE_INFINITY,
+  maxUses: Number.POSITIVE_INFINITY,
+  keepaliveMs: Number.POSITIVE_INFINITY,
+  leakAfterMs: Number.POSITIVE_INFINITY,
   validateAfterIdleMs: 5_000,
   codelTargetMs: Number.POSITIVE_INFINITY,
   codelIntervalMs: 100,
@@ -101,6 +110,9 @@ export const RULE_CHECKS = {
   destroyTimeoutMs: duration(1),
   idleTimeoutMs: duration(1),
   maxLifetimeMs: duration(1),
+  maxUses: integer(1, 'orInfinity'),
+  keepaliveMs: duration(1),
+  leakAfterMs: duration(1),
   validateAfterIdleMs: duration(0),
   codelTargetMs: duration(1),
   codelIntervalMs: duration(1),
@@ -116,6 +128,13 @@ export function checkPool(name: string, options: PoolOptions<unknown>): void {
   checkOptions(where, options, POOL_CHECKS);
   checkArgument(where, 'create', options.create, callable);
   checkMinimum(where, options);
+  if (options.keepaliveMs !== undefined && !options.validate)
+    throw new InvalidOptionError({
+      where,
+      option: 'keepaliveMs',
+      expected: 'left out, or given with validate',
+      actual: options.keepaliveMs,
+    });
 }
 
 /** @throws InvalidOptionError when more are to be kept open than may be open. */

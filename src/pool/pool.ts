@@ -1,3 +1,4 @@
+import { CHANNELS, traced } from '../channels.ts';
 import { currentFrame } from '../context.ts';
 import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
@@ -6,8 +7,9 @@ import type * as api from './api.ts';
 import { Engine } from './engine.ts';
 import { forgive, hold, type UseFunction } from './hold.ts';
 import { Lease, type LeaseKind } from './lease.ts';
-import { type AcquireOptions, checkAcquire, type PoolSettings, type Rules, rulesOf } from './options.ts';
-import { emptyStats, type PoolStats } from './report.ts';
+import { type AcquireOptions, checkAcquire, type PoolSettings, RULE_CHECKS, type Rules, rulesOf } from './options.ts';
+import { refresh } from './refresh.ts';
+import { emptyStats, inspect, type PoolInspection, type PoolStats } from './report.ts';
 import { siteOf } from './sampler.ts';
 
 const CLOSE_CHECKS = { graceMs: duration() };
@@ -45,10 +47,36 @@ export class Pool<T> implements api.Pool<T> {
     return this.#promise(false, options);
   }
 
+  tryAcquire(): Lease<T> | undefined {
+    if (this.#successor) return this.#successor.tryAcquire();
+    const scope = this.#scope();
+    const engine = this.#engineOf(scope.root);
+    return engine?.tryAcquire(new Lease(engine, scope, true, 'user', currentFrame()?.held as Lease<unknown> | undefined));
+  }
+
   stats(): PoolStats {
     if (this.#successor) return this.#successor.stats();
     const { root } = this.#scope();
     return this.#engineOf(root)?.stats() ?? emptyStats(this.#rulesIn(root).max);
+  }
+
+  inspect(): PoolInspection {
+    if (this.#successor) return this.#successor.inspect();
+    const { root } = this.#scope();
+    const engine = this.#engineOf(root);
+    return engine ? inspect(engine) : { pool: this.name, scope: root.name, stats: this.stats(), connections: [], waiters: [] };
+  }
+
+  resize(max: number): void {
+    checkArgument(`pool "${this.name}": resize()`, 'max', max, RULE_CHECKS.max);
+    if (this.#successor) return this.#successor.resize(max);
+    this.#open(this.#scope().root).resize(max);
+  }
+
+  async refresh(): Promise<void> {
+    if (this.#successor) return this.#successor.refresh();
+    const engine = this.#engineOf(this.#scope().root);
+    if (engine) await refresh(engine);
   }
 
   async close(options: api.PoolCloseOptions = {}): Promise<void> {
@@ -100,7 +128,10 @@ export class Pool<T> implements api.Pool<T> {
     const frame = currentFrame() ?? this.#nowhere();
     const scope = frame.scope as Scope;
     const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
-    return engine.acquire(new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined), options);
+    const lease = new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined);
+    if (!CHANNELS.acquire.hasSubscribers) return engine.acquire(lease, options);
+    const message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
+    return traced(CHANNELS.acquire, message, () => engine.acquire(lease, options));
   }
 
   #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {

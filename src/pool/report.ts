@@ -1,8 +1,9 @@
 import { now } from '../clock.ts';
-import type { AcquireFacts, AcquirePhase, HolderFacts } from '../errors.ts';
+import type { AcquireFacts, AcquirePhase, HolderFacts, WaitFacts } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import type { Lease } from './lease.ts';
-import type { CloseReason } from './slot.ts';
+import { type CloseReason, countsByReason, type Slot, type SlotState } from './slot.ts';
+import type { Priority } from './waiter.ts';
 
 /** How many holders an error names. */
 const NAMED_HOLDERS = 10;
@@ -31,14 +32,18 @@ export interface PoolStats {
   readonly shed: number;
   /** How long those who were served had waited, together, in milliseconds. */
   readonly waitMs: number;
+  /** Leases reported as held for longer than `leakAfterMs`. */
+  readonly overdue: number;
   readonly leaked: number;
   readonly created: number;
+  /** How long those took, together, in milliseconds. */
+  readonly createMs: number;
   readonly createFailed: number;
   readonly closed: number;
   readonly closedBy: Readonly<Record<CloseReason, number>>;
 }
 
-export function statsOf<T>({ scheduler, supply, rules, counts }: Engine<T>): PoolStats {
+export function statsOf<T>({ scheduler, supply, counts }: Engine<T>): PoolStats {
   let exclusive = 0;
   let sharers = 0;
   let inUse = 0;
@@ -48,8 +53,8 @@ export function statsOf<T>({ scheduler, supply, rules, counts }: Engine<T>): Poo
     else sharers += slot.holders;
   }
   const { size: pending } = scheduler.waiters;
-  const { open, slots, free } = scheduler;
-  const now = { max: rules.max, open, creating: open - slots.size, idle: free.size, inUse, exclusive, sharers, pending };
+  const { max, open, slots, free } = scheduler;
+  const now = { max, open, creating: open - slots.size, idle: free.size, inUse, exclusive, sharers, pending };
   return { ...now, ...counts, ...supply.counts, closedBy: { ...supply.counts.closedBy } };
 }
 
@@ -70,12 +75,60 @@ export function emptyStats(max: number): PoolStats {
     timeouts: 0,
     aborted: 0,
     shed: 0,
+    overdue: 0,
     leaked: 0,
     created: 0,
+    createMs: 0,
     createFailed: 0,
     closed: 0,
-    closedBy: { idle: 0, lifetime: 0, dead: 0, invalid: 0, destroyed: 0, leaked: 0, closed: 0 },
+    closedBy: countsByReason(),
   };
+}
+
+/** Who holds what and who waits, as data. */
+export interface PoolInspection {
+  readonly pool: string;
+  readonly scope: string;
+  readonly stats: PoolStats;
+  readonly connections: readonly ConnectionFacts[];
+  readonly waiters: readonly WaiterFacts[];
+}
+
+/** One connection of a pool. */
+export interface ConnectionFacts {
+  readonly state: SlotState;
+  readonly ageMs: number;
+  /** How long nobody has held it; 0 while somebody does. */
+  readonly idleMs: number;
+  /** How often it was lent. */
+  readonly uses: number;
+  /** Everybody who holds it, plain commands of the library included, of which only the number is known. */
+  readonly holders: number;
+  readonly leases: readonly HolderFacts[];
+}
+
+/** One acquire that waits. */
+export interface WaiterFacts extends WaitFacts {
+  readonly scope: string;
+  readonly priority: Priority | 'nested';
+}
+
+/** Opens nothing. */
+export function inspect<T>(engine: Engine<T>): PoolInspection {
+  const { scheduler } = engine;
+  return {
+    pool: engine.name,
+    scope: engine.root.name,
+    stats: engine.stats(),
+    connections: [...scheduler.slots].map((slot) => connectionFacts(slot)),
+    waiters: [...scheduler.waiters].map(({ lease, rankName }) => ({ ...lease.waitFacts(), scope: lease.scope.name, priority: rankName })),
+  };
+}
+
+function connectionFacts<T>({ state, createdAt, idleSince, uses, holders, leases }: Slot<T>): ConnectionFacts {
+  const time = now();
+  const idleMs = Math.max(0, time - idleSince);
+  return { state, ageMs: time - createdAt, idleMs, uses, holders, leases: [...leases].map((lease) => lease.facts()) };
 }
 
 /** What is known about a pool when an acquire fails. */

@@ -1,28 +1,9 @@
 import type { List } from '../list.ts';
+import type { Executor } from './executor.ts';
 import { quietestShared, Reservations } from './reservations.ts';
-import { Slot } from './slot.ts';
-import { type Judge, Stock } from './stock.ts';
+import { type CloseReason, goingOf, leastHeld, Slot } from './slot.ts';
+import { Stock } from './stock.ts';
 import { type Waiter, Waiters } from './waiter.ts';
-
-/** What the scheduler decides and others do. None of these may acquire or release before it returns. */
-export interface Executor<T> extends Judge<T> {
-  /** Fill the slot: then `arrived` or `failed`. */
-  create(slot: Slot<T>): void;
-  /** See whether the resource still lives: then `arrived` or `retire`. */
-  check(slot: Slot<T>): void;
-  /** Close the resource: then `closed`. */
-  close(slot: Slot<T>): void;
-  /** The slot has come free, and nobody wants it. */
-  idle(slot: Slot<T>): void;
-  /** Whether a holder of the slot waits for this pool, in the code that holds: until it is served, it does not leave. */
-  isStuck(slot: Slot<T>): boolean;
-  /** Whether to refuse the waiter who could be served: there are too many. */
-  isTooLate(waiter: Waiter<T>): boolean;
-  /** The waiter has left the line and is refused. */
-  shed(waiter: Waiter<T>): void;
-  /** The waiter has its slot. */
-  grant(waiter: Waiter<T>, slot: Slot<T>): void;
-}
 
 /**
  * Decides who gets which slot, at once and without waiting: nothing in this file may take a second turn of the event
@@ -33,7 +14,8 @@ export interface Executor<T> extends Judge<T> {
  * - Nobody waits while a free slot can be lent, and no sharer while a shared slot takes more.
  */
 export class Scheduler<T> {
-  readonly max: number;
+  /** Changes with {@link resize}. */
+  max: number;
   readonly maxSharers: number;
   readonly #executor: Executor<T>;
   /** Slots that hold a resource: everything between created and closed. */
@@ -59,6 +41,11 @@ export class Scheduler<T> {
   /** Slots that nobody holds, newest last. */
   get free(): List<Slot<T>> {
     return this.#stock.free;
+  }
+
+  /** How many slots come free without anybody's release: they are on their way, or can be opened now. */
+  get coming(): number {
+    return this.arriving + Math.max(0, Math.min(this.max - this.open, this.permits));
   }
 
   /** A slot for a new holder, `undefined` when it has to wait. */
@@ -98,7 +85,8 @@ export class Scheduler<T> {
   }
 
   /** Takes no more holders; closes now, or when the last has left. A slot that is still being created is not ours yet. */
-  retire(slot: Slot<T>): void {
+  retire(slot: Slot<T>, reason: CloseReason): void {
+    slot.reason ??= reason;
     if (!this.slots.has(slot)) return;
     this.#end(slot);
     this.settle();
@@ -106,7 +94,7 @@ export class Scheduler<T> {
 
   /** Closes a slot over the heads of its holders. */
   abandon(slot: Slot<T>): void {
-    this.retire(slot);
+    this.retire(slot, 'closed');
     if (slot.state === 'retiring') this.#close(slot);
   }
 
@@ -115,6 +103,19 @@ export class Scheduler<T> {
     this.arriving--;
     this.slots.add(slot);
     this.#comeFree(slot);
+    this.#shrink();
+  }
+
+  /** Has a slot that nobody holds checked. */
+  check(slot: Slot<T>): void {
+    if (slot.state === 'free') this.#check(slot);
+  }
+
+  /** Another limit: what is above it closes, idle slots first, held ones when their last holder has left. */
+  resize(max: number): void {
+    this.max = max;
+    this.#shrink();
+    this.settle();
   }
 
   /** A slot could not be created. */
@@ -152,7 +153,7 @@ export class Scheduler<T> {
     this.#reservations.giveUp(slot.reservedFor);
     slot.move('free');
     // Until somebody has been asked, it is handed on and not idle: it is not stale, whatever the rules.
-    slot.idleSince = Number.POSITIVE_INFINITY;
+    slot.provenAt = Number.POSITIVE_INFINITY;
     this.#stock.putFree(slot);
     this.settle();
     if (slot.state === 'free') this.#executor.idle(slot);
@@ -215,6 +216,14 @@ export class Scheduler<T> {
       if (!slot) return;
       this.#stock.withdraw(slot);
       this.#reservations.make(waiter, slot);
+    }
+  }
+
+  #shrink(): void {
+    for (let surplus = this.open - goingOf(this.slots) - this.max; surplus > 0; surplus--) {
+      const slot = this.free.first ?? leastHeld(this.slots);
+      if (!slot) return;
+      this.retire(slot, 'resized');
     }
   }
 

@@ -61,14 +61,22 @@ export class Slot<T> implements Linked<Slot<T>> {
   /** The exclusive waiter that it drains for. */
   reservedFor: Waiter<T> | undefined = undefined;
   createdAt = 0;
-  /** When it last came free, or was last found alive; `Infinity` while it is not idle. */
+  /** How often it was lent. */
+  uses = 0;
+  /** Since when nobody holds it; `Infinity` while somebody does. */
   idleSince = Number.POSITIVE_INFINITY;
+  /** When it was last found alive, by its holder or by a check; `Infinity` while it is handed on. */
+  provenAt = Number.POSITIVE_INFINITY;
+  /** The process stood still since it was last found alive: nobody can know what became of it meanwhile. */
+  isSuspect = false;
+  /** Where in the last tenth of its time it grows old: connections that were opened together must not close together. */
+  readonly jitter = Math.random() / 10;
   /** Why it closes. */
   reason: CloseReason | undefined = undefined;
 
   /** Whether code that shares it already may share it again while it retires: its resource is not broken. */
   get isSound(): boolean {
-    return this.reason === 'lifetime' || this.reason === 'leaked';
+    return this.reason !== undefined && SOUND.has(this.reason);
   }
 
   addSharer(lease: Lease<T>): void {
@@ -88,5 +96,41 @@ export class Slot<T> implements Linked<Slot<T>> {
   }
 }
 
+/** How many slots are on their way out. */
+export function goingOf(slots: Iterable<{ readonly state: SlotState }>): number {
+  let going = 0;
+  for (const { state } of slots) if (state === 'retiring' || state === 'closing') going++;
+  return going;
+}
+
+/** The slot that would drain soonest. */
+export function leastHeld<T>(slots: Iterable<Slot<T>>): Slot<T> | undefined {
+  let least: Slot<T> | undefined;
+  for (const slot of slots) {
+    if (slot.state === 'retiring' || slot.state === 'closing') continue;
+    if (!least || slot.holders < least.holders) least = slot;
+  }
+  return least;
+}
+
 /** Why a resource is closed; counted by `stats().closedBy`. */
-export type CloseReason = 'idle' | 'lifetime' | 'dead' | 'invalid' | 'destroyed' | 'leaked' | 'closed';
+export type CloseReason =
+  | 'idle'
+  | 'lifetime'
+  | 'uses'
+  | 'refreshed'
+  | 'resized'
+  | 'dead'
+  | 'invalid'
+  | 'suspect'
+  | 'destroyed'
+  | 'leaked'
+  | 'closed';
+
+/** Reasons that say nothing against the resource. */
+const SOUND: ReadonlySet<CloseReason> = new Set(['lifetime', 'uses', 'refreshed', 'resized', 'suspect', 'leaked']);
+
+/** A count for each reason. */
+export function countsByReason(): Record<CloseReason, number> {
+  return { idle: 0, lifetime: 0, uses: 0, refreshed: 0, resized: 0, dead: 0, invalid: 0, suspect: 0, destroyed: 0, leaked: 0, closed: 0 };
+}

@@ -66,6 +66,7 @@ export class Stock<T> {
     if (!slot) return undefined;
     this.withdraw(slot);
     slot.move('exclusive');
+    slot.idleSince = Number.POSITIVE_INFINITY;
     slot.holders = 1;
     return slot;
   }
@@ -77,6 +78,7 @@ export class Stock<T> {
     if (!slot) return undefined;
     this.withdraw(slot);
     slot.move('shared');
+    slot.idleSince = Number.POSITIVE_INFINITY;
     this.putShared(slot);
     return this.#join(slot);
   }
@@ -90,8 +92,10 @@ export class Stock<T> {
   /** The newest slot of a list, without those that are dead; nothing when it must be checked first, as then must all older ones. */
   #lendable(list: List<Slot<T>>): Slot<T> | undefined {
     for (let slot = list.last; slot; slot = list.last) {
-      if (this.#judge.isUsable(slot)) return list === this.free && this.#judge.isStale(slot) ? undefined : slot;
-      slot.reason ??= 'dead';
+      // What is shared cannot be checked: it drains, and another one is lent.
+      const isSuspect = slot.isSuspect && slot.holders > 0;
+      if (!isSuspect && this.#judge.isUsable(slot)) return list === this.free && this.#judge.isStale(slot) ? undefined : slot;
+      slot.reason ??= isSuspect ? 'suspect' : 'dead';
       this.#discard(slot);
     }
     return undefined;

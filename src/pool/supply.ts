@@ -1,19 +1,19 @@
-import { after, afterIdly, cancel, now, type Timer } from '../clock.ts';
+import { CHANNELS, traced } from '../channels.ts';
+import { afterIdly, cancel, now, type Timer } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import type { Scope } from '../scope/index.ts';
-import { Alarm } from './alarm.ts';
 import { backoffMs } from './backoff.ts';
 import type { Factory } from './factory.ts';
+import type { Keeper } from './keeper.ts';
 import { Ledger } from './ledger.ts';
-import type { Rules } from './options.ts';
-import { recently } from './recently.ts';
 import type { Scheduler } from './scheduler.ts';
-import type { CloseReason, Slot } from './slot.ts';
-import { onTick } from './upkeep.ts';
+import { type CloseReason, countsByReason, type Slot } from './slot.ts';
 
 /** What became of the resources of a pool. */
 export interface SupplyCounts {
   created: number;
+  /** How long those took, together, in milliseconds. */
+  createMs: number;
   createFailed: number;
   closed: number;
   readonly closedBy: Record<CloseReason, number>;
@@ -26,41 +26,41 @@ export interface SupplyCounts {
  */
 export class Supply<T> {
   readonly #pool: string;
-  readonly #rules: Rules;
   readonly #factory: Factory<T>;
   readonly #root: Scope;
-  readonly ledger: Ledger<T>;
+  readonly ledger = new Ledger<T>();
   readonly #scheduler: Scheduler<T>;
+  readonly #keeper: Keeper<T>;
   readonly counts: SupplyCounts = {
     created: 0,
+    createMs: 0,
     createFailed: 0,
     closed: 0,
-    closedBy: { idle: 0, lifetime: 0, dead: 0, invalid: 0, destroyed: 0, leaked: 0, closed: 0 },
+    closedBy: countsByReason(),
   };
   /** Why creation failed last; nothing once it has succeeded. */
   lastError: unknown = undefined;
   #failures = 0;
   #retry: Timer | undefined;
-  readonly #upkeep = new Alarm(() => this.#tend(), afterIdly);
   #stopped = false;
-  #emptied: (() => void) | undefined;
+  readonly #listeners = new Set<() => void>();
 
-  constructor(parts: { pool: string; rules: Rules; factory: Factory<T>; root: Scope; scheduler: Scheduler<T> }) {
+  constructor(parts: { pool: string; factory: Factory<T>; root: Scope; scheduler: Scheduler<T>; keeper: Keeper<T> }) {
     this.#pool = parts.pool;
-    this.#rules = parts.rules;
     this.#factory = parts.factory;
     this.#root = parts.root;
-    this.ledger = new Ledger(parts.rules.max);
     this.#scheduler = parts.scheduler;
+    this.#keeper = parts.keeper;
   }
 
   create(slot: Slot<T>): void {
     this.#detached(async () => {
       // The ledger sees no failing factory: the slot is in the book before, and struck out after.
       await this.ledger.enter(slot);
+      const begun = now();
       const failure = await this.#fill(slot);
       // No await from here to the return: whoever closes must find the slot, and a death must be heard.
-      if (!failure && this.#isWelcome(slot)) return this.#created(slot);
+      if (!failure && this.#isWelcome(slot)) return this.#created(slot, now() - begun);
       await this.#refuse(slot, failure);
     });
   }
@@ -75,8 +75,11 @@ export class Supply<T> {
         () => true,
         () => false,
       );
-      if (!isAlive) this.retire(slot, 'invalid');
-      else if (slot.state === 'checking') this.#scheduler.arrived(slot);
+      if (!isAlive) this.#scheduler.retire(slot, 'invalid');
+      else if (slot.state === 'checking') {
+        slot.isSuspect = false;
+        this.#scheduler.arrived(slot);
+      }
     });
   }
 
@@ -87,25 +90,12 @@ export class Supply<T> {
       await this.#destroy(slot);
       await this.ledger.strikeOut(slot);
       this.counts.closed++;
-      this.counts.closedBy[slot.reason ?? 'closed']++;
+      const reason = slot.reason ?? 'closed';
+      this.counts.closedBy[reason]++;
+      CHANNELS.connectionClosed.publish({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt });
       this.#scheduler.closed(slot);
-      this.#onGone();
+      this.#changed();
     });
-  }
-
-  retire(slot: Slot<T>, reason: CloseReason): void {
-    slot.reason ??= reason;
-    this.#scheduler.retire(slot);
-  }
-
-  /** A slot has come free, and nobody wants it. */
-  idle(slot: Slot<T>): void {
-    slot.idleSince = recently();
-    if (!this.#stopped) this.#upkeep.set(slot.idleSince + this.#rules.idleTimeoutMs);
-  }
-
-  isStale(slot: Slot<T>): boolean {
-    return this.#factory.canValidate && now() - slot.idleSince >= this.#rules.validateAfterIdleMs;
   }
 
   isUsable(slot: Slot<T>): boolean {
@@ -118,26 +108,37 @@ export class Supply<T> {
     this.#factory.abort(reason);
     this.#scheduler.permits = 0;
     cancel(this.#retry);
-    this.#upkeep.clear();
+    this.#keeper.stop();
   }
 
-  /** Resolves when nothing is open. Once stopped, that is for good. */
-  empty(): Promise<void> {
+  /** Resolves when the condition holds; it is looked at whenever something was created, could not be, or was closed. */
+  until(condition: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#scheduler.open === 0) resolve();
-      else this.#emptied = resolve;
+      const look = () => {
+        if (!condition()) return;
+        this.#listeners.delete(look);
+        resolve();
+      };
+      this.#listeners.add(look);
+      look();
     });
   }
 
   async #fill(slot: Slot<T>): Promise<{ readonly error: unknown } | undefined> {
     try {
-      const resource = await this.#factory.create();
+      const resource = await this.#connect();
       slot.resource = resource;
       this.#watch(slot, resource);
       return undefined;
     } catch (error) {
       return { error };
     }
+  }
+
+  async #connect(): Promise<T> {
+    const { connect } = CHANNELS;
+    if (!connect.hasSubscribers) return this.#factory.create();
+    return traced(connect, { pool: this.#pool, scope: this.#root.name }, () => this.#factory.create());
   }
 
   #isWelcome(slot: Slot<T>): boolean {
@@ -155,7 +156,7 @@ export class Supply<T> {
   #watch(slot: Slot<T>, resource: T): void {
     try {
       this.#factory.watch(resource, () => {
-        if (slot.resource === resource) this.retire(slot, 'dead');
+        if (slot.resource === resource) this.#scheduler.retire(slot, 'dead');
       });
     } catch (error) {
       this.#report(error);
@@ -167,17 +168,18 @@ export class Supply<T> {
     slot.resource = undefined;
   }
 
-  #created(slot: Slot<T>): void {
-    slot.createdAt = now();
+  #created(slot: Slot<T>, ms: number): void {
     this.counts.created++;
+    this.counts.createMs += ms;
     this.#failures = 0;
     this.lastError = undefined;
     cancel(this.#retry);
     this.#retry = undefined;
     this.#scheduler.permits = Number.POSITIVE_INFINITY;
-    this.#upkeep.set(slot.createdAt + this.#rules.maxLifetimeMs);
+    this.#keeper.onCreated(slot);
+    CHANNELS.connectionReady.publish({ pool: this.#pool, scope: this.#root.name, createMs: ms });
     this.#scheduler.arrived(slot);
-    this.#keepMinimum();
+    this.#changed();
   }
 
   #failed(slot: Slot<T>, error: unknown): void {
@@ -185,7 +187,7 @@ export class Supply<T> {
     this.lastError = error;
     if (!this.#stopped) this.#backOff();
     this.#scheduler.failed(slot);
-    this.#onGone();
+    this.#changed();
   }
 
   /** Until the next step nothing is created; then one attempt. Creations that fail together are one step. */
@@ -193,28 +195,18 @@ export class Supply<T> {
     this.#scheduler.permits = 0;
     if (this.#retry) return;
     this.#failures++;
-    this.#retry = after(backoffMs(this.#failures, Math.random()), () => {
+    // Whoever waits for it keeps the process alive; to keep `min` is no reason to.
+    this.#retry = afterIdly(backoffMs(this.#failures, Math.random()), () => {
       this.#retry = undefined;
       this.#scheduler.permits = 1;
       this.#scheduler.settle();
-      this.#keepMinimum();
+      this.#keeper.keepMinimum();
     });
   }
 
-  #onGone(): void {
-    this.#keepMinimum();
-    if (this.#scheduler.open === 0) this.#emptied?.();
-  }
-
-  #keepMinimum(): void {
-    if (!this.#stopped) this.#scheduler.growTo(this.#rules.min);
-  }
-
-  #tend(): void {
-    const living = [...this.#scheduler.slots].filter(({ state }) => state !== 'retiring' && state !== 'closing');
-    const { retire, nextAt } = onTick(living, this.#rules, now());
-    for (const { slot, reason } of retire) this.retire(slot, reason);
-    this.#upkeep.set(nextAt);
+  #changed(): void {
+    this.#keeper.keepMinimum();
+    for (const listener of this.#listeners) listener();
   }
 
   #report(error: unknown): void {

@@ -14,6 +14,8 @@ export const RANKS = {
   low: 3,
 } satisfies Record<Priority | 'nested', number>;
 
+const RANK_NAMES = Object.keys(RANKS) as (keyof typeof RANKS)[];
+
 /** How many in a row may be served before somebody who came earlier. */
 const MOST_OVERTAKINGS = 7;
 
@@ -58,6 +60,10 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   /** Whether it still stands in line. */
   get waits(): boolean {
     return this.list !== undefined;
+  }
+
+  get rankName(): Priority | 'nested' {
+    return RANK_NAMES[this.rank] ?? 'normal';
   }
 
   get nested(): boolean {

@@ -43,7 +43,7 @@ export class Waiting<T> {
   /** @throws TooManyWaitersError */
   wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
     const { scheduler, rules, counts } = this.#engine;
-    if (scheduler.waiters.size >= rules.maxWaiters) throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
+    if (this.#inLine(lease.exclusive) >= rules.maxWaiters) throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
     counts.waited++;
     const since = now();
     const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
@@ -92,6 +92,12 @@ export class Waiting<T> {
   shed(waiter: Waiter<T>): void {
     this.#engine.counts.shed++;
     this.refuse(waiter, new PoolOverloadedError(acquireFacts(this.#engine, waiter.lease), this.#engine.rules.codelTargetMs));
+  }
+
+  /** How many wait for a holder to leave; those for whom a connection is on its way, or can be opened, do not. */
+  #inLine(exclusive: boolean): number {
+    const { coming, maxSharers, waiters } = this.#engine.scheduler;
+    return coming === 0 ? waiters.size : waiters.size - coming * (exclusive ? 1 : maxSharers);
   }
 
   #listen(waiter: Waiter<T>, signal: AbortSignal): void {

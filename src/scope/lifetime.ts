@@ -1,3 +1,4 @@
+import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, shared } from '../context.ts';
 import {
@@ -16,6 +17,7 @@ import { asOne } from './failures.ts';
 import type { Single } from './holdings.ts';
 import type { Limits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
+import { publishBegin, publishEnd } from './tracing.ts';
 import { end, isInside, type Work } from './work.ts';
 
 /**
@@ -40,6 +42,7 @@ export class Lifetime extends Failing {
   readonly #since = now();
   protected isClosed = false;
   #failsUpwards = false;
+  #message: Message | undefined;
   #closing: Closing | undefined;
   #ended: Promise<void> | undefined;
 
@@ -54,6 +57,7 @@ export class Lifetime extends Failing {
     if (parent === null) shared.roots.add(this);
     else if (kind !== 'inner') parent.adopt(this);
     if (options.signal) this.obey(options.signal);
+    if (CHANNELS.scope.hasSubscribers) this.#message = publishBegin(this);
   }
 
   get state(): ScopeState {
@@ -224,6 +228,7 @@ export class Lifetime extends Failing {
     }
     this.isClosed = true;
     this.#closing = undefined;
+    if (this.#message) publishEnd(this.#message, this.failure);
     if (this.parent) this.parent.dismiss(this);
     else shared.roots.delete(this);
     const hasLeftBehind = errors.some((error) => error instanceof ScopeTimeoutError);

@@ -56,7 +56,7 @@ function play(script: Script, { what, which }: Step): void {
   const waiter = pick(script.waiters);
   if (what === 'leave' && waiter) script.leave(waiter);
   if (!slot) return;
-  if (what === 'retire') script.scheduler.retire(slot);
+  if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
   if (what === 'go stale' && slot.state === 'free') script.goStale(slot);
   if (what === 'die') script.unusable.add(slot);
 }
@@ -101,7 +101,7 @@ describe('Scheduler', () => {
           settle(script);
           expect(script.waiters, script.describe()).toEqual([]);
           expect(script.holders).toEqual([]);
-          for (const slot of [...script.scheduler.slots]) script.scheduler.retire(slot);
+          for (const slot of [...script.scheduler.slots]) script.scheduler.retire(slot, 'destroyed');
           while (script.closing.length > 0) script.closed();
           expect(script.scheduler.open).toBe(0);
         },

@@ -176,7 +176,7 @@ describe('Rule 2: who gets which slot', () => {
     times(3, () => script.acquire('exclusive'));
     times(3, () => script.acquire('exclusive'));
     script.isUsable = (slot) => {
-      if (slot === first) script.scheduler.retire(second);
+      if (slot === first) script.scheduler.retire(second, 'destroyed');
       return slot !== second;
     };
     const holderOf = (slot: Slot<number>) => script.holders.find((holder) => holder.slot === slot);
@@ -326,7 +326,7 @@ describe('Rule 2: reservations', () => {
     times(2, () => script.acquire('shared'));
     const slot = slotOf(script);
     script.acquire('exclusive');
-    script.scheduler.retire(slot);
+    script.scheduler.retire(slot, 'destroyed');
     expect(slot.state).toBe('retiring');
     expect(script.acquire('shared')).toBeDefined();
     script.verify();
@@ -352,7 +352,7 @@ describe('Rule 2: nested acquires and deadlocks', () => {
     script.acquire('shared');
     const slot = slotOf(script);
     slot.reason = 'dead';
-    script.scheduler.retire(slot);
+    script.scheduler.retire(slot, 'destroyed');
     expect(script.scheduler.shareAgain(slot)).toBe(false);
     slot.reason = 'leaked';
     expect(script.scheduler.shareAgain(slot)).toBe(true);
@@ -399,7 +399,7 @@ describe('Rule 2: nested acquires and deadlocks', () => {
 
     const closing = new Script(2);
     const [slot] = closing.warm(2);
-    if (slot) closing.scheduler.retire(slot);
+    if (slot) closing.scheduler.retire(slot, 'destroyed');
     closing.acquire('exclusive');
     closing.acquire('exclusive', closing.holders[0]);
     expect(isDeadlocked(closing.scheduler)).toBe(false);
@@ -410,7 +410,7 @@ describe('Rule 3: a slot counts until its resource is gone', () => {
   it('opens no other while one closes', () => {
     const script = new Script(1);
     const [slot] = script.warm(1);
-    if (slot) script.scheduler.retire(slot);
+    if (slot) script.scheduler.retire(slot, 'destroyed');
     script.acquire('exclusive');
     expect(script.creating).toEqual([]);
     expect(script.scheduler.open).toBe(1);
@@ -474,7 +474,7 @@ describe('checks before lending', () => {
     const [slot] = script.warm(1) as [Slot<number>];
     script.stale.add(slot);
     script.acquire('exclusive');
-    script.scheduler.retire(slot);
+    script.scheduler.retire(slot, 'destroyed');
     script.checked(true);
     expect(slot.state).toBe('closing');
     expect(script.scheduler.arriving).toBe(0);

@@ -1,5 +1,6 @@
+import type { Executor } from '../../src/pool/executor.ts';
 import type { Lease } from '../../src/pool/lease.ts';
-import { type Executor, Scheduler } from '../../src/pool/scheduler.ts';
+import { Scheduler } from '../../src/pool/scheduler.ts';
 import type { Slot } from '../../src/pool/slot.ts';
 import { type Priority, RANKS, Waiter } from '../../src/pool/waiter.ts';
 
@@ -146,7 +147,7 @@ export class Script implements Executor<number> {
     if (!slot) return;
     this.checking.splice(this.checking.indexOf(slot), 1);
     this.stale.delete(slot);
-    if (!isAlive) return this.scheduler.retire(slot);
+    if (!isAlive) return this.scheduler.retire(slot, 'invalid');
     if (slot.state === 'checking') this.scheduler.arrived(slot);
   }
 

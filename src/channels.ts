@@ -1,0 +1,60 @@
+import { type Channel, channel, type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
+
+/** What a message says; plain data but for an `error`. */
+export type Message = Record<string, unknown>;
+
+/**
+ * What the library publishes on `node:diagnostics_channel`, by its names; a channel that nobody listens to costs
+ * nothing. Messages are plain data; what can be told only later (an error, a time) is added to the same object.
+ */
+export const CHANNELS = {
+  /** An acquire, from the call to the lease or the failure: `{ pool, scope, exclusive, priority? }`, then `{ error }`. */
+  acquire: tracingChannel('scoped-pool:acquire'),
+  /** A lease, from its beginning (`start`) to its end (`asyncEnd`): `{ pool, scope, exclusive }`, then `{ heldMs }`. */
+  lease: tracingChannel('scoped-pool:lease'),
+  /** The creation of a connection: `{ pool, scope }`, then `{ error }`. */
+  connect: tracingChannel('scoped-pool:connect'),
+  /** A scope, from its beginning (`start`) to its end (`asyncEnd`): `{ scope, parent? }`, then `{ error }`. */
+  scope: tracingChannel('scoped-pool:scope'),
+  /** A connection can be lent for the first time: `{ pool, scope, createMs }`. */
+  connectionReady: channel('scoped-pool:connection:ready'),
+  /** A connection is gone: `{ pool, scope, reason, ageMs }`. */
+  connectionClosed: channel('scoped-pool:connection:closed'),
+  /** A lease was still held at the end of its scope, and is revoked: `{ pool, scope, holder }`. */
+  leaseLeaked: channel('scoped-pool:lease:leaked'),
+  /** A lease is held for longer than `leakAfterMs`: `{ pool, scope, holder }`. */
+  leaseOverdue: channel('scoped-pool:lease:overdue'),
+  /** What could be thrown to nobody: `{ scope, from, error }`. */
+  error: channel('scoped-pool:error'),
+} satisfies Record<string, Channel | TracingChannel>;
+
+/**
+ * Publishes what a call does, as `TracingChannel.tracePromise` does, but not what it gives: a lease is nobody else's.
+ * To be called only when `tracing.hasSubscribers`.
+ */
+export function traced<R>(tracing: TracingChannel, message: Message, fn: () => R | Promise<R>): R | Promise<R> {
+  const { start, end, asyncStart, asyncEnd } = tracing;
+  const failed = (error: unknown): never => {
+    message.error = error;
+    tracing.error.publish(message);
+    throw error;
+  };
+  const later = async (promise: Promise<R>): Promise<R> => {
+    try {
+      return await promise.catch(failed);
+    } finally {
+      asyncStart.publish(message);
+      asyncEnd.publish(message);
+    }
+  };
+  return start.runStores(message, () => {
+    try {
+      const result = fn();
+      return result instanceof Promise ? later(result) : result;
+    } catch (error) {
+      return failed(error);
+    } finally {
+      end.publish(message);
+    }
+  });
+}

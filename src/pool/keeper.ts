@@ -1,0 +1,77 @@
+import { afterIdly, now } from '../clock.ts';
+import { Alarm } from './alarm.ts';
+import type { Factory } from './factory.ts';
+import type { Rules } from './options.ts';
+import { recently } from './recently.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Slot } from './slot.ts';
+import { Standstill } from './standstill.ts';
+import { oldAtOf, onTick } from './upkeep.ts';
+
+/** Looks after what is open: keeps the minimum, ends what is old or idle, and knows what has to be checked before it is lent. */
+export class Keeper<T> {
+  readonly #rules: Rules;
+  readonly #factory: Factory<T>;
+  readonly #scheduler: Scheduler<T>;
+  readonly #alarm = new Alarm(() => this.#tend(), afterIdly);
+  readonly #standstill: Standstill;
+  #stopped = false;
+
+  constructor(rules: Rules, factory: Factory<T>, scheduler: Scheduler<T>) {
+    this.#rules = rules;
+    this.#factory = factory;
+    this.#scheduler = scheduler;
+    this.#standstill = new Standstill(
+      () => !this.#stopped && scheduler.open > 0,
+      () => this.#suspectAll(),
+    );
+  }
+
+  onCreated(slot: Slot<T>): void {
+    slot.createdAt = now();
+    this.#alarm.set(oldAtOf(slot, this.#rules));
+    if (this.#factory.canValidate) this.#standstill.start();
+  }
+
+  /** A slot has come free, and nobody wants it. */
+  idle(slot: Slot<T>): void {
+    slot.provenAt = recently();
+    if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
+    if (this.#stopped) return;
+    this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
+    this.#alarm.set(slot.provenAt + this.#rules.keepaliveMs);
+  }
+
+  /** Whether the resource has to be checked before it is lent. */
+  isStale(slot: Slot<T>): boolean {
+    if (!this.#factory.canValidate) return false;
+    this.#standstill.look();
+    return slot.isSuspect || now() - slot.provenAt >= this.#rules.validateAfterIdleMs;
+  }
+
+  /** Opens what is missing to the minimum. */
+  keepMinimum(): void {
+    if (!this.#stopped) this.#scheduler.growTo(this.#rules.min);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#alarm.clear();
+    this.#standstill.stop();
+  }
+
+  /** Those that are shared drain, for they cannot be checked; the others are checked before they are lent. */
+  #suspectAll(): void {
+    for (const slot of this.#scheduler.slots) slot.isSuspect = true;
+  }
+
+  #tend(): void {
+    const { slots, max } = this.#scheduler;
+    const living = [...slots].filter(({ state }) => state !== 'retiring' && state !== 'closing');
+    const rules = { ...this.#rules, min: Math.min(this.#rules.min, max) };
+    const { retire, check, nextAt } = onTick(living, rules, now());
+    for (const { slot, reason } of retire) this.#scheduler.retire(slot, reason);
+    for (const slot of check) this.#scheduler.check(slot);
+    this.#alarm.set(nextAt);
+  }
+}
