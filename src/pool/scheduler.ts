@@ -21,6 +21,8 @@ export class Scheduler<T> {
   /** Slots that hold a resource: everything between created and closed. */
   readonly slots = new Set<Slot<T>>();
   readonly #stock: Stock<T>;
+  /** Slots that nobody holds, newest last. */
+  readonly free: List<Slot<T>>;
   readonly waiters = new Waiters<T>();
   readonly #reservations = new Reservations<T>();
   /** Slots that count against `max`. */
@@ -36,11 +38,7 @@ export class Scheduler<T> {
     this.maxSharers = maxSharers;
     this.#executor = executor;
     this.#stock = new Stock(maxSharers, executor, (slot) => this.#end(slot));
-  }
-
-  /** Slots that nobody holds, newest last. */
-  get free(): List<Slot<T>> {
-    return this.#stock.free;
+    this.free = this.#stock.free;
   }
 
   /** How many slots come free without anybody's release: they are on their way, or can be opened now. */
@@ -106,9 +104,13 @@ export class Scheduler<T> {
     this.#shrink();
   }
 
-  /** Has a slot that nobody holds checked. */
+  /** Has a slot checked, if nobody holds it. */
   check(slot: Slot<T>): void {
-    if (slot.state === 'free') this.#check(slot);
+    if (slot.state !== 'free') return;
+    this.#stock.withdraw(slot);
+    slot.move('checking');
+    this.arriving++;
+    this.#executor.check(slot);
   }
 
   /** Another limit: what is above it closes, idle slots first, held ones when their last holder has left. */
@@ -185,17 +187,10 @@ export class Scheduler<T> {
     for (let wanted = this.#wanted(); wanted > 0; wanted--) {
       // What is free now and was not lent is stale.
       const stale = this.free.last;
-      if (stale) this.#check(stale);
+      if (stale) this.check(stale);
       else if (this.open < this.max && this.permits > 0) this.#create();
       else return;
     }
-  }
-
-  #check(slot: Slot<T>): void {
-    this.#stock.withdraw(slot);
-    slot.move('checking');
-    this.arriving++;
-    this.#executor.check(slot);
   }
 
   #create(): void {
@@ -222,8 +217,7 @@ export class Scheduler<T> {
   #shrink(): void {
     for (let surplus = this.open - goingOf(this.slots) - this.max; surplus > 0; surplus--) {
       const slot = this.free.first ?? leastHeld(this.slots);
-      if (!slot) return;
-      this.retire(slot, 'resized');
+      if (slot) this.retire(slot, 'resized');
     }
   }
 
