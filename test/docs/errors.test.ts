@@ -35,6 +35,10 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
     new errors.LeaseLeakedError('redis', { pool: 'redis', scope: 'job', exclusive: true, heldMs: 1, site: undefined, waitsFor: [] }),
     'Await use(fn)',
   ],
+  [
+    new errors.LeaseOverdueError('redis', { pool: 'redis', scope: 'job', exclusive: true, heldMs: 9, site: undefined, waitsFor: [] }, 5),
+    'Release it in a finally block',
+  ],
   [new errors.IllegalMoveError('free', 'closed'), 'Please report it'],
   [new errors.CommandRefusedError('redis', 'watch', 'Lease a connection'), 'Lease a connection'],
   [new errors.CommandTimeoutError('redis', 'get', 5), 'raise commandTimeoutMs'],
