@@ -46,7 +46,7 @@ export class Keeper<T> {
   isStale(slot: Slot<T>): boolean {
     if (!this.#factory.canValidate) return false;
     this.#standstill.look();
-    return slot.isSuspect || now() - slot.provenAt >= this.#rules.validateAfterIdleMs;
+    return slot.isSuspect || recently() - slot.provenAt >= this.#rules.validateAfterIdleMs;
   }
 
   /** Opens what is missing to the minimum. */

@@ -162,7 +162,7 @@ export class Scheduler<T> {
   }
 
   #serve(): void {
-    for (;;) {
+    while (!this.#stock.isEmpty) {
       const sharable = this.#stock.isShared;
       const waiter = this.waiters.next(sharable);
       const slot = waiter && this.take(waiter.exclusive);

@@ -1,4 +1,4 @@
-import { afterIdly, cancel, now, type Timer, wallTime } from '../clock.ts';
+import { afterIdly, cancel, type Timer, wallTime } from '../clock.ts';
 import { atRoot } from '../context.ts';
 
 /** How often it looks, in milliseconds. */
@@ -8,14 +8,13 @@ const LATE_MS = 1_000;
 
 /**
  * Sees that the process stood still: stopped, its machine suspended, frozen between two invocations, or busy with
- * something that let nothing else run. By both clocks: one does not count while a machine sleeps, the other may be set.
+ * something that let nothing else run. By the time of day: the other clock may not count while a machine sleeps.
  */
 export class Standstill {
   readonly #isNeeded: () => boolean;
   readonly #onEnd: () => void;
   #timer: Timer | undefined;
   #seenAt = 0;
-  #seenAtWall = 0;
 
   /**
    * @param isNeeded Asked with each beat; when it says no, the beat stops until {@link start}.
@@ -28,7 +27,7 @@ export class Standstill {
 
   start(): void {
     if (this.#timer) return;
-    this.#see();
+    this.#seenAt = wallTime();
     this.#beat();
   }
 
@@ -38,14 +37,10 @@ export class Standstill {
 
   /** To be called before what must not be done with old knowledge: what woke the process may come before any timer. */
   look(): void {
-    const gap = Math.max(now() - this.#seenAt, wallTime() - this.#seenAtWall);
-    this.#see();
+    const time = wallTime();
+    const gap = time - this.#seenAt;
+    this.#seenAt = time;
     if (gap > BEAT_MS + LATE_MS) this.#onEnd();
-  }
-
-  #see(): void {
-    this.#seenAt = now();
-    this.#seenAtWall = wallTime();
   }
 
   #beat(): void {

@@ -25,6 +25,11 @@ export class Stock<T> {
     this.#discard = discard;
   }
 
+  /** Whether there is nothing to be lent. */
+  get isEmpty(): boolean {
+    return this.free.size === 0 && this.#sharing.size === 0;
+  }
+
   /** Whether a shared slot takes more holders. */
   get isShared(): boolean {
     return this.#sharing.size > 0;

@@ -37,6 +37,8 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   list: List<Waiter<T>> | undefined = undefined;
   readonly lease: Lease<T>;
   readonly exclusive: boolean;
+  /** Whether the code that waits holds something, of whatever pool. */
+  readonly holds: boolean;
   /** One of {@link RANKS}. */
   readonly rank: number;
   readonly turn = arrivals++;
@@ -52,6 +54,7 @@ export class Waiter<T> implements Linked<Waiter<T>> {
     this.lease = lease;
     this.caller = caller;
     this.exclusive = lease.exclusive;
+    this.holds = lease.outer !== undefined;
     this.rank = rank;
     this.since = since;
     this.deadline = deadline;
@@ -100,6 +103,8 @@ class Line<T> {
 export class Waiters<T> {
   readonly exclusive = new Line<T>();
   readonly shared = new Line<T>();
+  /** How many are not of the normal rank. Mostly nobody, and then who came first is next. */
+  #ranked = 0;
   #overtakings = 0;
 
   get size(): number {
@@ -107,12 +112,15 @@ export class Waiters<T> {
   }
 
   join(waiter: Waiter<T>): void {
+    if (waiter.rank !== RANKS.normal) this.#ranked++;
     this.#lineOf(waiter).join(waiter);
   }
 
   /** @returns whether it was waiting. */
   leave(waiter: Waiter<T>): boolean {
-    return this.#lineOf(waiter).leave(waiter);
+    const hasLeft = this.#lineOf(waiter).leave(waiter);
+    if (hasLeft && waiter.rank !== RANKS.normal) this.#ranked--;
+    return hasLeft;
   }
 
   /**
@@ -120,6 +128,7 @@ export class Waiters<T> {
    * served before somebody who came earlier, that one, so that nobody waits for ever.
    */
   next(sharable: boolean): Waiter<T> | undefined {
+    if (this.#ranked === 0) return this.#firstNormal(sharable);
     const best = this.#first(sharable, isBefore);
     if (this.#overtakings < MOST_OVERTAKINGS || !best || best.nested) return best;
     return this.#first(sharable, isEarlier);
@@ -127,7 +136,7 @@ export class Waiters<T> {
 
   /** Takes one that is served out of the line. */
   serve(waiter: Waiter<T>, sharable: boolean): void {
-    if (!waiter.nested) this.#overtakings = waiter === this.#first(sharable, isEarlier) ? 0 : this.#overtakings + 1;
+    if (this.#ranked > 0 && !waiter.nested) this.#overtakings = waiter === this.#first(sharable, isEarlier) ? 0 : this.#overtakings + 1;
     this.leave(waiter);
   }
 
@@ -140,6 +149,13 @@ export class Waiters<T> {
   *[Symbol.iterator](): Generator<Waiter<T>, void, undefined> {
     yield* this.exclusive;
     yield* this.shared;
+  }
+
+  #firstNormal(sharable: boolean): Waiter<T> | undefined {
+    const sharer = this.shared.lists[RANKS.normal]?.first;
+    if (sharer && sharable) return sharer;
+    const other = this.exclusive.lists[RANKS.normal]?.first;
+    return sharer && (!other || isEarlier(sharer, other)) ? sharer : other;
   }
 
   /** The first by that order among those who can be served: all, or where sharers can share on, these. */

@@ -31,6 +31,8 @@ export class Waiting<T> {
   readonly #deadlines: Deadlines<Waiter<T>>;
   readonly #deadlocks: DeadlockWatch;
   readonly #codel: CoDel | undefined;
+  /** How many of those who wait hold something, of whatever pool. */
+  #holding = 0;
 
   constructor(engine: Engine<T>) {
     const { codelTargetMs, codelIntervalMs } = engine.rules;
@@ -52,11 +54,14 @@ export class Waiting<T> {
     const waiter = new Waiter(lease, caller, rank, since, deadline);
     lease.wait(waiter);
     // What a deadlock is made of can always be named.
-    if (lease.outer) lease.sample ??= new Error('acquired here');
+    if (waiter.holds) {
+      this.#holding++;
+      lease.sample ??= new Error('acquired here');
+    }
     if (options?.signal) this.#listen(waiter, options.signal);
     this.#deadlines.add(deadline);
     scheduler.wait(waiter);
-    if (lease.outer) this.#deadlocks.look();
+    if (waiter.holds) this.#deadlocks.look();
     return caller.promise;
   }
 
@@ -66,9 +71,9 @@ export class Waiting<T> {
     this.#end(waiter);
   }
 
-  /** Somebody has given a connection back. Who is served by that may leave somebody behind who no longer can be. */
+  /** Somebody has given a connection back. Who is served by that may leave somebody behind who holds something and no longer can be. */
   onRelease(): void {
-    if (this.#engine.scheduler.waiters.size > 0) this.#deadlocks.look();
+    if (this.#holding > 0) this.#deadlocks.look();
   }
 
   refuse(waiter: Waiter<T>, error: Error): void {
@@ -118,6 +123,7 @@ export class Waiting<T> {
   }
 
   #end(waiter: Waiter<T>): void {
+    if (waiter.holds) this.#holding--;
     waiter.unlisten?.();
     waiter.lease.endWait();
     if (this.#engine.scheduler.waiters.size > 0) return;
