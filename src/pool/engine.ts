@@ -118,7 +118,7 @@ export class Engine<T> {
     this.releases++;
     if (lease.message) this.#publishEnd(lease, lease.message);
     if (lease.kind === 'user') this.#definition.settings.onLeave?.(slot.resource as T, lease);
-    if (!lease.exclusive) slot.sharers?.delete(lease);
+    if (!lease.exclusive) slot.removeSharer(lease);
     else {
       slot.holder = undefined;
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.scheduler.retire(slot, 'destroyed');

@@ -45,6 +45,8 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   /** While it waits to begin. */
   waiter: Waiter<T> | undefined = undefined;
   since = 0;
+  /** Among the sharers of its slot. */
+  place = 0;
   /** What is published of it, while somebody listens. */
   message: Message | undefined = undefined;
   /** Its stack shows who acquired it. */

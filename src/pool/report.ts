@@ -30,7 +30,7 @@ export interface PoolStats {
   readonly aborted: number;
   /** Acquires refused under overload, by `codelTargetMs`. */
   readonly shed: number;
-  /** How long those who were served had waited, together, in milliseconds. */
+  /** How long those who were served had waited, together, in milliseconds; each to ten of them, the sum better. */
   readonly waitMs: number;
   /** Leases reported as held for longer than `leakAfterMs`. */
   readonly overdue: number;

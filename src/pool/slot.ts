@@ -57,7 +57,7 @@ export class Slot<T> implements Linked<Slot<T>> {
   /** The exclusive holder. */
   holder: Lease<T> | undefined = undefined;
   /** Holders of shared leases that can be named; commands of the library are too many and too short. */
-  sharers: Set<Lease<T>> | undefined = undefined;
+  readonly sharers: Lease<T>[] = [];
   /** The exclusive waiter that it drains for. */
   reservedFor: Waiter<T> | undefined = undefined;
   createdAt = 0;
@@ -80,13 +80,22 @@ export class Slot<T> implements Linked<Slot<T>> {
   }
 
   addSharer(lease: Lease<T>): void {
-    this.sharers ??= new Set();
-    this.sharers.add(lease);
+    lease.place = this.sharers.push(lease) - 1;
+  }
+
+  /** The last one takes its place. */
+  removeSharer(lease: Lease<T>): void {
+    const { sharers } = this;
+    if (sharers[lease.place] !== lease) return;
+    const last = sharers.pop() as Lease<T>;
+    if (last === lease) return;
+    sharers[lease.place] = last;
+    last.place = lease.place;
   }
 
   /** Everybody who holds it and can be named. */
   get leases(): Iterable<Lease<T>> {
-    return this.holder ? [this.holder] : (this.sharers ?? []);
+    return this.holder ? [this.holder] : this.sharers;
   }
 
   /** @throws IllegalMoveError */

@@ -1,5 +1,6 @@
 import { type Linked, List } from '../list.ts';
 import type { Lease } from './lease.ts';
+import { recently } from './recently.ts';
 import type { Slot } from './slot.ts';
 
 /** Who is served before whom. */
@@ -43,6 +44,8 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   readonly rank: number;
   readonly turn = arrivals++;
   readonly since: number;
+  /** The same, as it is measured without looking at the clock: to sum up, for what is missed at the one end is missed at the other. */
+  readonly about: number;
   readonly deadline: number;
   readonly caller: Caller<T>;
   /** The shared slot that drains for it. */
@@ -57,6 +60,7 @@ export class Waiter<T> implements Linked<Waiter<T>> {
     this.holds = lease.outer !== undefined;
     this.rank = rank;
     this.since = since;
+    this.about = recently();
     this.deadline = deadline;
   }
 

@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts';
 import { forgive } from './hold.ts';
 import type { Lease } from './lease.ts';
 import type { AcquireOptions } from './options.ts';
+import { recently } from './recently.ts';
 import { acquireFacts } from './report.ts';
 import { type Caller, RANKS, Waiter } from './waiter.ts';
 
@@ -67,7 +68,7 @@ export class Waiting<T> {
 
   /** The waiter has got its lease. */
   onServed(waiter: Waiter<T>): void {
-    this.#engine.counts.waitMs += now() - waiter.since;
+    this.#engine.counts.waitMs += recently() - waiter.about;
     this.#end(waiter);
   }
 
