@@ -71,7 +71,8 @@ export interface Pool<T> {
 
   /**
    * Replaces every connection of the current root scope that is open now, idle ones one after the other and held ones
-   * when their last holder has left, without ever exceeding `max`. Resolves when all are replaced.
+   * when their last holder has left, without ever exceeding `max`. Resolves when all that were open are closed: not to
+   * be awaited by code that holds one.
    *
    * @throws what `create` threw when one could not be replaced; the others are kept then.
    */

@@ -36,6 +36,8 @@ export class Engine<T> {
   onClosed: (() => void) | undefined;
   /** Whether nothing new can be acquired. */
   isClosed = false;
+  /** The refresh that goes on, or the last there was. */
+  refreshing: Promise<void> | undefined = undefined;
   #closing: Promise<void> | undefined;
 
   constructor(name: string, root: Scope, rules: Rules, definition: Definition<T>) {
