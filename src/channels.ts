@@ -28,24 +28,37 @@ export const CHANNELS = {
   error: channel('scoped-pool:error'),
 } satisfies Record<string, Channel | TracingChannel>;
 
+/** Publishes what happened, where somebody listens: only then is the message made. */
+export function publish(to: Channel, messageOf: () => Message): void {
+  if (to.hasSubscribers) to.publish(messageOf());
+}
+
 /**
  * Publishes what a call does, as `TracingChannel.tracePromise` does, but not what it gives: a lease is nobody else's.
  * To be called only when `tracing.hasSubscribers`.
+ *
+ * @param isForgiven Whether a rejection with that error is no unhandled one, though nobody hears it.
  */
-export function traced<R>(tracing: TracingChannel, message: Message, fn: () => R | Promise<R>): R | Promise<R> {
+export function traced<R>(
+  tracing: TracingChannel,
+  message: Message,
+  fn: () => R | Promise<R>,
+  isForgiven: (error: unknown) => boolean = () => false,
+): R | Promise<R> {
   const { start, end, asyncStart, asyncEnd } = tracing;
   const failed = (error: unknown): never => {
     message.error = error;
     tracing.error.publish(message);
     throw error;
   };
-  const later = async (promise: Promise<R>): Promise<R> => {
-    try {
-      return await promise.catch(failed);
-    } finally {
-      asyncStart.publish(message);
-      asyncEnd.publish(message);
-    }
+  const over = () => {
+    asyncStart.publish(message);
+    asyncEnd.publish(message);
+  };
+  const later = (promise: Promise<R>): Promise<R> => {
+    const told = promise.catch(failed).finally(over);
+    promise.catch((error: unknown) => void (isForgiven(error) && told.catch(() => {})));
+    return told;
   };
   return start.runStores(message, () => {
     try {

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { CHANNELS } from '../channels.ts';
+import { CHANNELS, publish } from '../channels.ts';
 import { ScopeCancelledError } from '../errors.ts';
 import { DONE, LazyAbort } from './abort.ts';
 import { Contents } from './contents.ts';
@@ -68,7 +68,7 @@ export abstract class Failing {
   /** @internal Hands on what can be thrown to nobody. */
   report(error: unknown, from: string): void {
     const { onSuppressed } = this.options;
-    if (onSuppressed || !this.parent) CHANNELS.error.publish({ scope: this.name, from, error });
+    if (onSuppressed || !this.parent) publish(CHANNELS.error, () => ({ scope: this.name, from, error }));
     try {
       if (onSuppressed) return this.#call(onSuppressed, error, from);
     } catch (thrown) {

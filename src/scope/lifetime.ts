@@ -56,8 +56,9 @@ export class Lifetime extends Failing {
     this.limits = options.limits ?? NO_LIMITS;
     if (parent === null) shared.roots.add(this);
     else if (kind !== 'inner') parent.adopt(this);
-    if (options.signal) this.obey(options.signal);
     if (CHANNELS.scope.hasSubscribers) this.#message = publishBegin(this);
+    // Last: one that is aborted already ends the scope here.
+    if (options.signal) this.obey(options.signal);
   }
 
   get state(): ScopeState {
@@ -200,7 +201,7 @@ export class Lifetime extends Failing {
     }
     if (this.contents.isEmpty) {
       this.#ended = this.failure ? Promise.reject(this.failure.error) : CLOSED;
-      this.#letGo([]);
+      this.#letGo([], this.failure);
       return this.#ended;
     }
     const graceMs = options.graceMs ?? this.options.graceMs ?? (this.kind === 'open' ? 10_000 : Number.POSITIVE_INFINITY);
@@ -216,19 +217,19 @@ export class Lifetime extends Failing {
     const failure = this.failure;
     const errors = failure ? all.filter((error) => error !== failure.error) : all;
     if (failure) for (const error of errors) this.report(error, 'close');
-    this.#letGo(errors);
-    if (failure) throw failure.error;
-    if (errors.length > 0) throw asOne(errors, `scope "${this.name}" while closing`);
+    const outcome = failure ?? (errors.length > 0 ? { error: asOne(errors, `scope "${this.name}" while closing`) } : undefined);
+    this.#letGo(errors, outcome);
+    if (outcome) throw outcome.error;
   }
 
   /** The scope is closed and holds on to nothing, but for who is to hear of what was left behind. */
-  #letGo(errors: readonly unknown[]): void {
+  #letGo(errors: readonly unknown[], outcome: { readonly error: unknown } | undefined): void {
     for (const limit of Object.keys(this.limits)) {
       if (!shared.pools.has(limit)) this.report(new UnknownLimitError(this.name, limit, [...shared.pools.keys()]), 'limits');
     }
     this.isClosed = true;
     this.#closing = undefined;
-    if (this.#message) publishEnd(this.#message, this.failure);
+    if (this.#message) publishEnd(this.#message, outcome);
     if (this.parent) this.parent.dismiss(this);
     else shared.roots.delete(this);
     const hasLeftBehind = errors.some((error) => error instanceof ScopeTimeoutError);
