@@ -1,7 +1,7 @@
-import { CHANNELS, type Message } from '../channels.ts';
+import { CHANNELS, type Message, publish } from '../channels.ts';
 import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
-import { AcquireAbortedError, type LeaseOverdueError, PoolClosedError } from '../errors.ts';
+import { AcquireAbortedError, type LeaseLeakedError, type LeaseOverdueError, PoolClosedError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
 import type { Executor } from './executor.ts';
 import { Factory } from './factory.ts';
@@ -9,6 +9,7 @@ import { Keeper } from './keeper.ts';
 import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
 import { OverdueWatch } from './overdue.ts';
+import { recently } from './recently.ts';
 import { type PoolStats, statsOf } from './report.ts';
 import { Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
@@ -129,13 +130,14 @@ export class Engine<T> {
     this.waiting.onRelease();
   }
 
-  throwAway(slot: Slot<T>, lease: Lease<T>, reason: 'destroyed' | 'leaked'): void {
-    if (reason === 'leaked') {
-      this.counts.leaked++;
-      CHANNELS.leaseLeaked.publish({ pool: this.name, scope: lease.scope.name, holder: lease.facts() });
-      this.#sampler.sampleAll();
-    }
+  throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
     this.scheduler.retire(slot, reason);
+  }
+
+  onLeak({ holder }: LeaseLeakedError): void {
+    this.counts.leaked++;
+    publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: holder.scope, holder }));
+    this.#sampler.sampleAll();
   }
 
   #executor(): Executor<T> {
@@ -162,10 +164,12 @@ export class Engine<T> {
     this.counts.acquired++;
     if (lease.exclusive) slot.holder = lease;
     else if (lease.kind === 'user') slot.addSharer(lease);
-    lease.begin(slot);
+    const isTraced = CHANNELS.lease.hasSubscribers;
+    // What counts from the begin on must not count what had blocked the event loop before it.
+    lease.begin(slot, isTraced || this.#overdue.isOn ? now() : recently());
     this.#overdue.watch(lease);
     if (++slot.uses >= this.rules.maxUses) this.scheduler.retire(slot, 'uses');
-    if (CHANNELS.lease.hasSubscribers) this.#publishBegin(lease);
+    if (isTraced) this.#publishBegin(lease);
   }
 
   #publishBegin(lease: Lease<T>): void {
@@ -188,7 +192,7 @@ export class Engine<T> {
 
   #tellOverdue(lease: Lease<T>, error: LeaseOverdueError): void {
     this.counts.overdue++;
-    CHANNELS.leaseOverdue.publish({ pool: this.name, scope: lease.scope.name, holder: error.holder });
+    publish(CHANNELS.leaseOverdue, () => ({ pool: this.name, scope: lease.scope.name, holder: error.holder }));
     lease.scope.report(error, `pool ${this.name}`);
   }
 

@@ -6,7 +6,6 @@ import type { Belonging, TreeNode } from '../scope/belonging.ts';
 import type { Scope } from '../scope/index.ts';
 import type * as api from './api.ts';
 import type { Engine } from './engine.ts';
-import { recently } from './recently.ts';
 import { siteOf } from './sampler.ts';
 import type { Slot } from './slot.ts';
 import type { Waiter } from './waiter.ts';
@@ -94,9 +93,9 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   }
 
   /** The lease begins. */
-  begin(slot: Slot<T>): void {
+  begin(slot: Slot<T>, since: number): void {
     this.#slot = slot;
-    this.since = recently();
+    this.since = since;
   }
 
   /** The innermost lease in whose `use(fn)` this one was acquired and that goes on. */
@@ -164,6 +163,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
       return undefined;
     }
     const leak = new LeaseLeakedError(this.engine.name, this.facts(), this.sample);
+    this.engine.onLeak(leak);
     this.#interrupt(leak, 'leaked');
     return leak;
   }
@@ -198,7 +198,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #destroy(reason: 'destroyed' | 'leaked'): void {
     const slot = this.#end();
     if (!slot) return;
-    this.engine.throwAway(slot, this, reason);
+    this.engine.throwAway(slot, reason);
     this.engine.giveBack(slot, this);
   }
 

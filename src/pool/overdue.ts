@@ -18,9 +18,13 @@ export class OverdueWatch<T> {
     this.#onOverdue = onOverdue;
   }
 
+  get isOn(): boolean {
+    return this.#afterMs !== Number.POSITIVE_INFINITY;
+  }
+
   /** A lease begins. */
   watch(lease: Lease<T>): void {
-    if (this.#afterMs !== Number.POSITIVE_INFINITY) this.#alarm.set(lease.since + this.#afterMs);
+    if (this.isOn) this.#alarm.set(lease.since + this.#afterMs);
   }
 
   stop(): void {

@@ -131,7 +131,7 @@ export class Pool<T> implements api.Pool<T> {
     const lease = new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined);
     if (!CHANNELS.acquire.hasSubscribers) return engine.acquire(lease, options);
     const message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
-    return traced(CHANNELS.acquire, message, () => engine.acquire(lease, options));
+    return traced(CHANNELS.acquire, message, () => engine.acquire(lease, options), isReported);
   }
 
   #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {
@@ -142,8 +142,7 @@ export class Pool<T> implements api.Pool<T> {
       const used: Promise<R> = begun.then(
         (lease) => hold(lease, fn, () => forgive(used)),
         (error: unknown) => {
-          // The scope that has ended reports it.
-          if (error instanceof ScopeClosedError) forgive(used);
+          if (isReported(error)) forgive(used);
           throw error;
         },
       );
@@ -196,4 +195,9 @@ export class Pool<T> implements api.Pool<T> {
     const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
     return { ...rules, min: Math.min(rules.min, rules.max) };
   }
+}
+
+/** Whether it came of waiting until the scope had ended, which reports it. */
+function isReported(error: unknown): boolean {
+  return error instanceof ScopeClosedError;
 }

@@ -22,12 +22,26 @@ export class Sampler {
   sample(crowded: boolean): Error | undefined {
     this.#count++;
     const isWanted = this.#always || (crowded && this.#seeksLeaks) || this.#count <= FIRST || this.#count % EVERY === 0;
-    return isWanted ? new Error('acquired here') : undefined;
+    return isWanted ? stackHere() : undefined;
   }
 
   /** A leak was seen: from now on every lease is worth its stack. */
   sampleAll(): void {
     this.#always = true;
+  }
+}
+
+/** How many calls of ours can lie between whoever acquires and the stack, tracing included. */
+const OWN_CALLS = 10;
+
+/** An error whose stack shows who called: its first ten lines alone might all be ours. */
+export function stackHere(): Error {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = stackTraceLimit + OWN_CALLS;
+  try {
+    return new Error('acquired here');
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

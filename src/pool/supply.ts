@@ -1,4 +1,4 @@
-import { CHANNELS, traced } from '../channels.ts';
+import { CHANNELS, publish, traced } from '../channels.ts';
 import { afterIdly, cancel, now, type Timer } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import type { Scope } from '../scope/index.ts';
@@ -92,7 +92,7 @@ export class Supply<T> {
       this.counts.closed++;
       const reason = slot.reason ?? 'closed';
       this.counts.closedBy[reason]++;
-      CHANNELS.connectionClosed.publish({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt });
+      publish(CHANNELS.connectionClosed, () => ({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt }));
       this.#scheduler.closed(slot);
       this.#changed();
     });
@@ -177,7 +177,7 @@ export class Supply<T> {
     this.#retry = undefined;
     this.#scheduler.permits = Number.POSITIVE_INFINITY;
     this.#keeper.onCreated(slot);
-    CHANNELS.connectionReady.publish({ pool: this.#pool, scope: this.#root.name, createMs: ms });
+    publish(CHANNELS.connectionReady, () => ({ pool: this.#pool, scope: this.#root.name, createMs: ms }));
     this.#scheduler.arrived(slot);
     this.#changed();
   }

@@ -10,6 +10,7 @@ import type { Lease } from './lease.ts';
 import type { AcquireOptions } from './options.ts';
 import { recently } from './recently.ts';
 import { acquireFacts } from './report.ts';
+import { stackHere } from './sampler.ts';
 import { type Caller, RANKS, Waiter } from './waiter.ts';
 
 /** The promise that an acquire waits for. */
@@ -57,7 +58,7 @@ export class Waiting<T> {
     // What a deadlock is made of can always be named.
     if (waiter.holds) {
       this.#holding++;
-      lease.sample ??= new Error('acquired here');
+      lease.sample ??= stackHere();
     }
     if (options?.signal) this.#listen(waiter, options.signal);
     this.#deadlines.add(deadline);
