@@ -41,11 +41,6 @@ export class Scheduler<T> {
     this.free = this.#stock.free;
   }
 
-  /** How many slots come free without anybody's release: they are on their way, or can be opened now. */
-  get coming(): number {
-    return this.arriving + Math.max(0, Math.min(this.max - this.open, this.permits));
-  }
-
   /** A slot for a new holder, `undefined` when it has to wait. */
   take(exclusive: boolean): Slot<T> | undefined {
     return this.#stock.take(exclusive);
@@ -167,13 +162,17 @@ export class Scheduler<T> {
       const waiter = this.waiters.next(sharable);
       const slot = waiter && this.take(waiter.exclusive);
       if (!slot) return;
-      this.waiters.serve(waiter, sharable);
+      const isTooLate = this.#executor.isTooLate(waiter);
+      // Who is refused has not been served: the next one is, in its place.
+      if (isTooLate) this.waiters.leave(waiter);
+      else this.waiters.serve(waiter, sharable);
       this.#giveUpReservation(waiter);
-      if (this.#executor.isTooLate(waiter)) {
+      if (!isTooLate) this.#executor.grant(waiter, slot);
+      else {
         this.#executor.shed(waiter);
         this.release(slot);
-      } else {
-        this.#executor.grant(waiter, slot);
+        // It goes on to the next one, and is not idle.
+        slot.provenAt = Number.POSITIVE_INFINITY;
       }
     }
   }

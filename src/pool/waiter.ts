@@ -109,7 +109,8 @@ export class Waiters<T> {
   readonly shared = new Line<T>();
   /** How many are not of the normal rank. Mostly nobody, and then who came first is next. */
   #ranked = 0;
-  #overtakings = 0;
+  /** How many in a row were served before somebody who came earlier: before anybody, and while sharers share on, before a sharer. */
+  readonly #overtakings = { anybody: 0, sharer: 0 };
 
   get size(): number {
     return this.exclusive.size + this.shared.size;
@@ -134,14 +135,22 @@ export class Waiters<T> {
   next(sharable: boolean): Waiter<T> | undefined {
     if (this.#ranked === 0) return this.#firstNormal(sharable);
     const best = this.#first(sharable, isBefore);
-    if (this.#overtakings < MOST_OVERTAKINGS || !best || best.nested) return best;
+    if (!best || best.nested || this.#overtakings[this.#served(sharable)] < MOST_OVERTAKINGS) return best;
     return this.#first(sharable, isEarlier);
   }
 
   /** Takes one that is served out of the line. */
   serve(waiter: Waiter<T>, sharable: boolean): void {
-    if (this.#ranked > 0 && !waiter.nested) this.#overtakings = waiter === this.#first(sharable, isEarlier) ? 0 : this.#overtakings + 1;
+    if (this.#ranked > 0 && !waiter.nested) {
+      const who = this.#served(sharable);
+      this.#overtakings[who] = waiter === this.#first(sharable, isEarlier) ? 0 : this.#overtakings[who] + 1;
+    }
     this.leave(waiter);
+  }
+
+  /** Whether somebody of that rank waits. */
+  has(rank: number): boolean {
+    return [this.exclusive, this.shared].some(({ lists }) => lists[rank]?.first !== undefined);
   }
 
   /** How many slots they ask for. */
@@ -162,11 +171,16 @@ export class Waiters<T> {
     return sharer && (!other || isEarlier(sharer, other)) ? sharer : other;
   }
 
-  /** The first by that order among those who can be served: all, or where sharers can share on, these. */
+  /** Who can be served: anybody, or where sharers can share on, one of these. */
+  #served(sharable: boolean): 'anybody' | 'sharer' {
+    return sharable && this.shared.size > 0 ? 'sharer' : 'anybody';
+  }
+
+  /** The first by that order among those who can be served. */
   #first(sharable: boolean, isFirst: (a: Waiter<T>, b: Waiter<T>) => boolean): Waiter<T> | undefined {
     const { lists: shared } = this.shared;
     const { lists: exclusive } = this.exclusive;
-    const sharersOnly = sharable && this.shared.size > 0;
+    const sharersOnly = this.#served(sharable) === 'sharer';
     let first: Waiter<T> | undefined;
     for (let rank = 0; rank <= RANKS.low; rank++) {
       const sharer = shared[rank]?.first;

@@ -11,6 +11,11 @@ const step = fc.record({
     'shared',
     'shared',
     'shared',
+    'high exclusive',
+    'high shared',
+    'low exclusive',
+    'low shared',
+    'late',
     'nested exclusive',
     'nested shared',
     'release',
@@ -43,6 +48,10 @@ function play(script: Script, { what, which }: Step): void {
   const holder = pick(script.holders);
   const slot = pick(script.scheduler.slots);
   if (what === 'exclusive' || what === 'shared') script.acquire(what);
+  else if (what === 'high exclusive') script.acquire('exclusive', undefined, 'high');
+  else if (what === 'high shared') script.acquire('shared', undefined, 'high');
+  else if (what === 'low exclusive') script.acquire('exclusive', undefined, 'low');
+  else if (what === 'low shared') script.acquire('shared', undefined, 'low');
   else if (what === 'nested exclusive') script.acquire('exclusive', holder);
   else if (what === 'nested shared') script.acquire('shared', holder);
   else if (what === 'release') script.release(holder);
@@ -55,6 +64,7 @@ function play(script: Script, { what, which }: Step): void {
   else if (what === 'warm') script.scheduler.growTo(which % 4);
   const waiter = pick(script.waiters);
   if (what === 'leave' && waiter) script.leave(waiter);
+  if (what === 'late' && waiter) script.late.add(waiter);
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
   if (what === 'go stale' && slot.state === 'free') script.goStale(slot);
@@ -107,6 +117,31 @@ describe('Scheduler', () => {
         },
       ),
       { numRuns: 2_000 },
+    );
+  });
+
+  it('passes over nobody more than seven times, whatever the ranks, and serves each rank in the order of arrival', () => {
+    const kinds = ['exclusive', 'exclusive', 'shared', 'shared', 'high exclusive', 'high shared', 'low exclusive', 'low shared'];
+    const one = fc.record({ what: fc.constantFrom(...kinds), which: fc.nat(31) });
+    const next = fc.tuple(one, fc.constantFrom('release', 'release', 'release', 'release', 'leave', 'late'), fc.nat(31));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.constantFrom(1, 2, 8, Number.POSITIVE_INFINITY),
+        fc.array(one, { minLength: 10, maxLength: 20 }),
+        fc.array(next, { minLength: 20, maxLength: 80 }),
+        (max, maxSharers, before, steps) => {
+          const script = new Script(max, maxSharers);
+          script.warm(max);
+          for (const first of before) play(script, first);
+          for (const [comes, what, which] of steps) {
+            play(script, comes);
+            play(script, { what, which });
+            script.verify();
+          }
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 

@@ -23,6 +23,8 @@ export class Script implements Executor<number> {
   readonly stale = new Set<Slot<number>>();
   readonly unusable = new Set<Slot<number>>();
   readonly late = new Set<Waiter<number>>();
+  /** How often the earliest waiter was passed over for a slot that came free, and the earliest sharer for a place on a shared one. */
+  readonly #passedOver = { all: new Map<Waiter<number>, number>(), sharers: new Map<Waiter<number>, number>() };
 
   constructor(max: number, maxSharers = 1) {
     this.scheduler = new Scheduler(max, maxSharers, this);
@@ -42,11 +44,14 @@ export class Script implements Executor<number> {
     this.closing.push(slot);
   }
 
-  idle(): void {}
+  idle(slot: Slot<number>): void {
+    slot.provenAt = 0;
+  }
 
   grant(waiter: Waiter<number>, slot: Slot<number>): void {
     this.waiters.splice(this.waiters.indexOf(waiter), 1);
     if (waiter.nested) this.#stuck(waiter, -1);
+    this.#verifyOrder(waiter, slot);
     this.holders.push({ exclusive: waiter.exclusive, slot });
   }
 
@@ -59,7 +64,7 @@ export class Script implements Executor<number> {
   }
 
   isTooLate(waiter: Waiter<number>): boolean {
-    return this.late.has(waiter);
+    return this.late.has(waiter) && !waiter.nested;
   }
 
   shed(waiter: Waiter<number>): void {
@@ -210,6 +215,26 @@ export class Script implements Executor<number> {
       reserved.every((slot) => slot.reservedFor?.reserved === slot && this.waiters.includes(slot.reservedFor)),
       'who drains, drains for a waiter',
     );
+  }
+
+  /** Within a rank first come, first served, and nobody is passed over more than seven times in a row. */
+  #verifyOrder(served: Waiter<number>, slot: Slot<number>): void {
+    // A place on a shared slot that turns out to be dead is looked for elsewhere.
+    if (this.unusable.size > 0) return;
+    const claim = (holds: boolean, what: string) => {
+      if (!holds) throw new Error(`does not hold: ${what}; ${this.describe()}`);
+    };
+    const joins = slot.holders > 1;
+    const others = joins ? this.waiters.filter(({ exclusive }) => !exclusive) : this.waiters;
+    const earlier = others.filter(({ turn }) => turn < served.turn).toSorted((a, b) => a.turn - b.turn);
+    claim(!earlier.some(({ rank }) => rank === served.rank), 'first come, first served within a rank');
+    claim(served.nested || !earlier.some(({ nested }) => nested), 'who holds a connection goes first');
+    const [first] = earlier;
+    if (!first || served.nested) return;
+    const counts = joins ? this.#passedOver.sharers : this.#passedOver.all;
+    const count = (counts.get(first) ?? 0) + 1;
+    counts.set(first, count);
+    claim(count <= 7, 'nobody is passed over more than seven times');
   }
 
   describe(): string {
