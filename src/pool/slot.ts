@@ -112,6 +112,13 @@ export function goingOf(slots: Iterable<{ readonly state: SlotState }>): number 
   return going;
 }
 
+/** How many give their place free without anybody's release. */
+export function closingOf(slots: Iterable<{ readonly state: SlotState }>): number {
+  let closing = 0;
+  for (const { state } of slots) if (state === 'closing') closing++;
+  return closing;
+}
+
 /** The slot that would drain soonest. */
 export function leastHeld<T>(slots: Iterable<Slot<T>>): Slot<T> | undefined {
   let least: Slot<T> | undefined;

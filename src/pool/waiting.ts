@@ -11,6 +11,8 @@ import type { AcquireOptions } from './options.ts';
 import { recently } from './recently.ts';
 import { acquireFacts } from './report.ts';
 import { stackHere } from './sampler.ts';
+import type { Scheduler } from './scheduler.ts';
+import { closingOf } from './slot.ts';
 import { type Caller, RANKS, Waiter } from './waiter.ts';
 
 /** The promise that an acquire waits for. */
@@ -32,7 +34,8 @@ export class Waiting<T> {
   readonly #engine: Engine<T>;
   readonly #deadlines: Deadlines<Waiter<T>>;
   readonly #deadlocks: DeadlockWatch;
-  readonly #codel: CoDel | undefined;
+  /** By rank: that those who go first are in time says nothing about the others. */
+  readonly #codels: readonly CoDel[];
   /** How many of those who wait hold something, of whatever pool. */
   #holding = 0;
 
@@ -41,13 +44,15 @@ export class Waiting<T> {
     this.#engine = engine;
     this.#deadlines = new Deadlines(engine.scheduler.waiters, (waiter) => this.#expire(waiter));
     this.#deadlocks = new DeadlockWatch(engine as unknown as Engine<unknown>);
-    this.#codel = codelTargetMs === Number.POSITIVE_INFINITY ? undefined : new CoDel(codelTargetMs, codelIntervalMs);
+    const isUsed = codelTargetMs !== Number.POSITIVE_INFINITY;
+    this.#codels = isUsed ? Object.values(RANKS).map(() => new CoDel(codelTargetMs, codelIntervalMs)) : [];
   }
 
   /** @throws TooManyWaitersError */
   wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
     const { scheduler, rules, counts } = this.#engine;
-    if (this.#inLine(lease.exclusive) >= rules.maxWaiters) throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
+    if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
+      throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
     counts.waited++;
     const since = now();
     const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
@@ -70,6 +75,7 @@ export class Waiting<T> {
   /** The waiter has got its lease. */
   onServed(waiter: Waiter<T>): void {
     this.#engine.counts.waitMs += recently() - waiter.about;
+    waiter.lease.endWait();
     this.#end(waiter);
   }
 
@@ -79,6 +85,8 @@ export class Waiting<T> {
   }
 
   refuse(waiter: Waiter<T>, error: Error): void {
+    // First, for who holds something in the code that waited can give it back from here on.
+    waiter.lease.endWait();
     this.#engine.scheduler.leave(waiter);
     this.#end(waiter);
     waiter.lease.scope.disown(waiter.lease);
@@ -92,8 +100,7 @@ export class Waiting<T> {
 
   /** Whether so many wait that this one is to be refused, though it could be served. Never one who holds a connection already. */
   isTooLate(waiter: Waiter<T>): boolean {
-    const isLate = this.#codel?.refuses(waiter.since, now()) ?? false;
-    return isLate && !waiter.nested;
+    return !waiter.nested && (this.#codels[waiter.rank]?.refuses(waiter.since, now()) ?? false);
   }
 
   shed(waiter: Waiter<T>): void {
@@ -101,10 +108,13 @@ export class Waiting<T> {
     this.refuse(waiter, new PoolOverloadedError(acquireFacts(this.#engine, waiter.lease), this.#engine.rules.codelTargetMs));
   }
 
-  /** How many wait for a holder to leave; those for whom a connection is on its way, or can be opened, do not. */
-  #inLine(exclusive: boolean): number {
-    const { coming, maxSharers, waiters } = this.#engine.scheduler;
-    return coming === 0 ? waiters.size : waiters.size - coming * (exclusive ? 1 : maxSharers);
+  /** How many wait for a holder to leave, with one more; those for whom a connection is on its way, or can be opened, do not. */
+  #inLineWith(exclusive: boolean): number {
+    const { maxSharers, waiters } = this.#engine.scheduler;
+    const alone = waiters.exclusive.size + (exclusive ? 1 : 0);
+    const sharers = waiters.shared.size + (exclusive ? 0 : 1);
+    const left = comingIn(this.#engine.scheduler) - alone;
+    return left <= 0 ? sharers - left : Math.max(0, sharers - left * maxSharers);
   }
 
   #listen(waiter: Waiter<T>, signal: AbortSignal): void {
@@ -126,11 +136,16 @@ export class Waiting<T> {
 
   #end(waiter: Waiter<T>): void {
     if (waiter.holds) this.#holding--;
+    const { waiters } = this.#engine.scheduler;
     waiter.unlisten?.();
-    waiter.lease.endWait();
-    if (this.#engine.scheduler.waiters.size > 0) return;
+    const codel = this.#codels[waiter.rank];
+    if (codel && !waiters.has(waiter.rank)) codel.onEmpty();
     // No timer for nobody.
-    this.#deadlines.clear();
-    this.#codel?.onEmpty();
+    if (waiters.size === 0) this.#deadlines.clear();
   }
+}
+
+/** How many slots come free without anybody's release: they are on their way, idle but to be checked, or can be opened, now or when one is closed. */
+function comingIn<T>({ arriving, free, max, open, permits, slots }: Scheduler<T>): number {
+  return arriving + free.size + Math.max(0, Math.min(max - open + closingOf(slots), permits));
 }
