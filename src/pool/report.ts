@@ -127,8 +127,10 @@ export function inspect<T>(engine: Engine<T>): PoolInspection {
 
 function connectionFacts<T>({ state, createdAt, idleSince, uses, holders, leases }: Slot<T>): ConnectionFacts {
   const time = now();
-  const idleMs = Math.max(0, time - idleSince);
-  return { state, ageMs: time - createdAt, idleMs, uses, holders, leases: [...leases].map((lease) => lease.facts()) };
+  const ageMs = time - createdAt;
+  // By a clock that is looked at now and then: it may be earlier than the connection.
+  const idleMs = Math.min(ageMs, Math.max(0, time - idleSince));
+  return { state, ageMs, idleMs, uses, holders, leases: [...leases].map((lease) => lease.facts()) };
 }
 
 /** What is known about a pool when an acquire fails. */
