@@ -70,9 +70,12 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
   });
 }
 
-/** Whether the connection looks alive, as far as can be seen without asking the server. */
-export function isUsable(connection: Redis): boolean {
-  return connection.status === 'ready' && isOpen(connection);
+/**
+ * Whether the connection looks alive, as far as can be seen without asking the server: a socket that was destroyed or
+ * ended by the other side is not readable, one that we have ended is not writable.
+ */
+export function isUsable({ status, stream }: Redis): boolean {
+  return status === 'ready' && stream.readable && stream.writable;
 }
 
 /** Whether the other end would hear that the connection closes. */
@@ -104,7 +107,7 @@ function cut(connection: Redis): void {
   connection.stream?.destroy();
 }
 
-/** From now on every command is looked at on its way out, and what is written in one tick leaves in one piece. */
+/** From now on every command is looked at on its way out; what is written in one tick leaves in one piece, behind the first. */
 function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig): void {
   const condition = new ConnectionCondition(connection);
   const watch = new ReplyWatch(pool, connection, commandTimeoutMs);
@@ -115,7 +118,8 @@ function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig):
     condition.onSend(sent.name, sent.args);
     hideSecrets(sent);
     watch.onSend();
-    cork(connection);
+    // The first leaves at once: one user alone would only be later.
+    if (connection.commandQueue.length > 0) cork(connection);
     return send.call(connection, command, stream);
   };
 }

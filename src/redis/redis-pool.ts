@@ -164,15 +164,26 @@ export class CommandPool extends Pool<Redis> {
   }
 }
 
-async function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+/** Not an async function: what it costs is felt with every command. */
+function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+  let sent: Promise<unknown> | undefined;
   try {
-    return await run(lease.resource);
+    sent = run(lease.resource);
   } catch (error) {
-    // ioredis says that the connection is closed; the scope has closed it.
-    throw lease.interruption ?? error;
-  } finally {
     lease.release();
+    throw error;
   }
+  return Promise.resolve(sent).then(
+    (reply) => {
+      lease.release();
+      return reply;
+    },
+    (error: unknown) => {
+      lease.release();
+      // ioredis says that the connection is closed; the scope has closed it.
+      throw lease.interruption ?? error;
+    },
+  );
 }
 
 function withCallback(callback: Callback, reply: Promise<unknown>): Promise<unknown> {

@@ -197,18 +197,18 @@ describe('the commands of one tick', () => {
     return counts;
   }
 
-  it('leave in one write, in their order, on shared and exclusive leases', async () => {
+  it('leave in one write behind the first, in their order, on shared and exclusive leases', async () => {
     await withRoot(async () => {
       const pool = poolOn(redis(), { max: 1 });
       const counts = await pool.use(countWrites);
       expect(await Promise.all(times(50, (n) => pool.rpush('list', n)))).toEqual(times(50, (n) => n + 1));
-      expect(counts.writes).toBe(1);
-      await pool.use((connection) => Promise.all(times(50, (n) => connection.rpush('list', 50 + n))));
       expect(counts.writes).toBe(2);
-      await Promise.all([pool.ping(), pool.pipeline().ping().ping().exec(), pool.multi().ping().exec()]);
-      expect(counts.writes).toBe(3);
-      await pool.ping();
+      await pool.use((connection) => Promise.all(times(50, (n) => connection.rpush('list', 50 + n))));
       expect(counts.writes).toBe(4);
+      await Promise.all([pool.ping(), pool.pipeline().ping().ping().exec(), pool.multi().ping().exec()]);
+      expect(counts.writes).toBe(6);
+      await pool.ping();
+      expect(counts.writes).toBe(7);
       expect(await pool.lrange('list', 0, -1)).toEqual(times(100, String));
     });
   });
