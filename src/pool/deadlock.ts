@@ -4,7 +4,7 @@ import { PoolDeadlockError } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import { deadlockFacts } from './report.ts';
 import type { Scheduler } from './scheduler.ts';
-import type { Slot } from './slot.ts';
+import { goingOf, isGoing, type Slot } from './slot.ts';
 import type { Waiter } from './waiter.ts';
 
 /** How long a deadlock must stand, without a single release, before somebody is refused. */
@@ -25,7 +25,7 @@ export class DeadlockWatch {
     this.#engine = engine;
   }
 
-  /** To be called after what can be the last step into a deadlock: an acquire that begins to wait in code that holds something, and a release. */
+  /** To be called after what can be the last step into a deadlock: an acquire that begins to wait in code that holds something, a release, and a smaller limit. */
   look(): void {
     // A quick look first, at what waits for whatever: this is asked after every release while somebody waits.
     if (this.#timer === undefined && isDeadlocked(this.#engine.scheduler)) this.#watch(STANDS_MS);
@@ -108,7 +108,12 @@ export function isDeadlocked<T>(
   stuckIn: (slot: Slot<T>) => number = ({ stuck }) => stuck,
 ): boolean {
   if (waiters.size === 0 || open < max || arriving > 0) return false;
-  for (const slot of slots) if (comesFree(slot, stuckIn(slot), waiters.shared.size > 0)) return false;
+  // Under a smaller limit what goes leaves no place behind.
+  const isSurplus = open > max && open - goingOf(slots) >= max;
+  for (const slot of slots) {
+    if (isSurplus && isGoing(slot)) continue;
+    if (comesFree(slot, stuckIn(slot), waiters.shared.size > 0)) return false;
+  }
   return true;
 }
 

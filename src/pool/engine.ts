@@ -94,6 +94,8 @@ export class Engine<T> {
   /** Another limit from now on. */
   resize(max: number): void {
     this.scheduler.resize(max);
+    // What can be given back to a smaller pool may be held by those who wait for it.
+    this.waiting.onRelease();
     this.keeper.keepMinimum();
   }
 

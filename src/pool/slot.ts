@@ -105,10 +105,15 @@ export class Slot<T> implements Linked<Slot<T>> {
   }
 }
 
+/** Whether a slot is on its way out. */
+export function isGoing({ state }: { readonly state: SlotState }): boolean {
+  return state === 'retiring' || state === 'closing';
+}
+
 /** How many slots are on their way out. */
 export function goingOf(slots: Iterable<{ readonly state: SlotState }>): number {
   let going = 0;
-  for (const { state } of slots) if (state === 'retiring' || state === 'closing') going++;
+  for (const slot of slots) if (isGoing(slot)) going++;
   return going;
 }
 
@@ -123,7 +128,7 @@ export function closingOf(slots: Iterable<{ readonly state: SlotState }>): numbe
 export function leastHeld<T>(slots: Iterable<Slot<T>>): Slot<T> | undefined {
   let least: Slot<T> | undefined;
   for (const slot of slots) {
-    if (slot.state === 'retiring' || slot.state === 'closing') continue;
+    if (isGoing(slot)) continue;
     if (!least || slot.holders < least.holders) least = slot;
   }
   return least;

@@ -3,7 +3,7 @@ import { withRoot } from '../../src/index.ts';
 import type { Priority } from '../../src/pool/waiter.ts';
 import { until } from '../support/until.ts';
 import { Script } from './scripted.ts';
-import { gate, poolOf, Server } from './support.ts';
+import { gate, poolOf, Server, turns } from './support.ts';
 
 /** A pool of one connection, which is held, and a way to let somebody wait who notes when it is served. */
 async function withLine(
@@ -152,6 +152,7 @@ describe('priority', () => {
       const since = performance.now();
       const waiting = [pool.acquire(), pool.acquire()];
       await until(() => performance.now() > since + 60);
+      await turns(1);
       held.release();
       for (const lease of waiting) (await lease).release();
       // The clock that it goes by is up to 10 ms slow at both ends.
