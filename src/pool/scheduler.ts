@@ -21,7 +21,7 @@ export class Scheduler<T> {
   /** Slots that hold a resource: everything between created and closed. */
   readonly slots = new Set<Slot<T>>();
   readonly #stock: Stock<T>;
-  /** Slots that nobody holds, newest last. */
+  /** Slots that nobody holds, what was used last is last. */
   readonly free: List<Slot<T>>;
   readonly waiters = new Waiters<T>();
   readonly #reservations = new Reservations<T>();
@@ -153,7 +153,7 @@ export class Scheduler<T> {
     slot.provenAt = Number.POSITIVE_INFINITY;
     this.#stock.putFree(slot);
     this.settle();
-    if (slot.state === 'free') this.#executor.idle(slot);
+    if (slot.state === 'free') this.#executor.idle(this.#stock.putBack(slot));
   }
 
   #serve(): void {

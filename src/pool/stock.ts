@@ -11,7 +11,7 @@ export interface Judge<T> {
 
 /** Slots that can be lent at once: the free ones, and shared ones that take more holders. Knows nobody who waits. */
 export class Stock<T> {
-  /** Newest last. */
+  /** What was used last is last. */
   readonly free = new List<Slot<T>>();
   readonly #sharing = new List<Slot<T>>();
   readonly #maxSharers: number;
@@ -56,6 +56,20 @@ export class Stock<T> {
     this.free.push(slot);
   }
 
+  /**
+   * Nobody wants the free slot: if it was only checked, it lies where it lay, or the checks would keep in use what nobody needs.
+   *
+   * @returns the slot.
+   */
+  putBack(slot: Slot<T>): Slot<T> {
+    let place = slot.prev;
+    while (place && place.idleSince > slot.idleSince) place = place.prev;
+    if (place === slot.prev) return slot;
+    this.withdraw(slot);
+    this.free.insertAfter(place, slot);
+    return slot;
+  }
+
   /** A shared slot may take more holders again. */
   putShared(slot: Slot<T>): void {
     if (!slot.list && slot.holders < this.#maxSharers) this.#sharing.push(slot);
@@ -94,14 +108,19 @@ export class Stock<T> {
     return slot;
   }
 
-  /** The newest slot of a list, without those that are dead; nothing when it must be checked first, as then must all older ones. */
+  /** The newest slot of a list that can be lent at once; dead ones are discarded, those that must be checked first are left. */
   #lendable(list: List<Slot<T>>): Slot<T> | undefined {
-    for (let slot = list.last; slot; slot = list.last) {
+    let slot = list.last;
+    while (slot) {
       // What is shared cannot be checked: it drains, and another one is lent.
       const isSuspect = slot.isSuspect && slot.holders > 0;
-      if (!isSuspect && this.#judge.isUsable(slot)) return list === this.free && this.#judge.isStale(slot) ? undefined : slot;
-      slot.reason ??= isSuspect ? 'suspect' : 'dead';
-      this.#discard(slot);
+      if (isSuspect || !this.#judge.isUsable(slot)) {
+        slot.reason ??= isSuspect ? 'suspect' : 'dead';
+        this.#discard(slot);
+        // Not the one before: while one is asked, others may report that they died.
+        slot = list.last;
+      } else if (list === this.free && this.#judge.isStale(slot)) slot = slot.prev;
+      else return slot;
     }
     return undefined;
   }

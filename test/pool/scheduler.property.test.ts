@@ -34,6 +34,8 @@ const step = fc.record({
     'go stale',
     'die',
     'warm',
+    'check',
+    'resize',
   ),
   which: fc.nat(31),
 });
@@ -62,12 +64,14 @@ function play(script: Script, { what, which }: Step): void {
   else if (what === 'dead check') script.checked(false, pick(script.checking));
   else if (what === 'closed') script.closed(pick(script.closing));
   else if (what === 'warm') script.scheduler.growTo(which % 4);
+  else if (what === 'resize') script.resize(1 + (which % 5));
   const waiter = pick(script.waiters);
   if (what === 'leave' && waiter) script.leave(waiter);
   if (what === 'late' && waiter) script.late.add(waiter);
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
-  if (what === 'go stale' && slot.state === 'free') script.goStale(slot);
+  if (what === 'go stale' && slot.state === 'free') script.stale.add(slot);
+  if (what === 'check') script.scheduler.check(slot);
   if (what === 'die') script.unusable.add(slot);
 }
 
@@ -111,6 +115,7 @@ describe('Scheduler', () => {
           settle(script);
           expect(script.waiters, script.describe()).toEqual([]);
           expect(script.holders).toEqual([]);
+          expect(script.scheduler.open).toBeLessThanOrEqual(script.scheduler.max);
           for (const slot of [...script.scheduler.slots]) script.scheduler.retire(slot, 'destroyed');
           while (script.closing.length > 0) script.closed();
           expect(script.scheduler.open).toBe(0);

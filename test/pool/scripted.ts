@@ -1,7 +1,7 @@
 import type { Executor } from '../../src/pool/executor.ts';
 import type { Lease } from '../../src/pool/lease.ts';
 import { Scheduler } from '../../src/pool/scheduler.ts';
-import type { Slot } from '../../src/pool/slot.ts';
+import { goingOf, type Slot } from '../../src/pool/slot.ts';
 import { type Priority, RANKS, Waiter } from '../../src/pool/waiter.ts';
 
 const nobody = { resolve: () => {}, reject: () => {}, forgive: () => {} };
@@ -25,8 +25,11 @@ export class Script implements Executor<number> {
   readonly late = new Set<Waiter<number>>();
   /** How often the earliest waiter was passed over for a slot that came free, and the earliest sharer for a place on a shared one. */
   readonly #passedOver = { all: new Map<Waiter<number>, number>(), sharers: new Map<Waiter<number>, number>() };
+  /** Most that may be open: `max`, or what was open when it was lowered, until that has come down. */
+  #most: number;
 
   constructor(max: number, maxSharers = 1) {
+    this.#most = max;
     this.scheduler = new Scheduler(max, maxSharers, this);
   }
 
@@ -156,12 +159,9 @@ export class Script implements Executor<number> {
     if (slot.state === 'checking') this.scheduler.arrived(slot);
   }
 
-  /** Time passes: what has been idle for longer is stale, too. */
-  goStale(slot: Slot<number>): void {
-    for (const older of this.scheduler.free) {
-      this.stale.add(older);
-      if (older === slot) return;
-    }
+  resize(max: number): void {
+    this.#most = Math.max(max, this.scheduler.open);
+    this.scheduler.resize(max);
   }
 
   closed(slot = this.closing[0]): void {
@@ -187,7 +187,10 @@ export class Script implements Executor<number> {
     const claim = (holds: boolean, what: string) => {
       if (!holds) throw new Error(`does not hold: ${what}; ${this.describe()}`);
     };
-    claim(scheduler.open <= scheduler.max, 'never more than max open');
+    claim(scheduler.open <= this.#most, 'never more than max open, or than were when it was lowered');
+    if (scheduler.open <= scheduler.max) this.#most = scheduler.max;
+    const living = scheduler.slots.size - goingOf(scheduler.slots);
+    claim(living === 0 || living + this.creating.length <= scheduler.max, 'what is above max is on its way out');
     claim(scheduler.open === scheduler.slots.size + this.creating.length, 'whatever is created, held or closing is open');
     claim(scheduler.waiters.size === this.waiters.length, 'who waits is who was not granted');
     for (const slot of scheduler.slots) {
@@ -240,6 +243,6 @@ export class Script implements Executor<number> {
   describe(): string {
     const slots = [...this.scheduler.slots].map(({ state, holders, stuck }) => `${state}(${holders},${stuck})`);
     const waiters = this.waiters.map(({ exclusive, nested }) => `${nested ? 'nested ' : ''}${exclusive ? 'exclusive' : 'shared'}`);
-    return `slots ${slots}; creating ${this.creating.length}; waiting ${waiters}; permits ${this.scheduler.permits}`;
+    return `max ${this.scheduler.max}; slots ${slots}; creating ${this.creating.length}; waiting ${waiters}; permits ${this.scheduler.permits}`;
   }
 }
