@@ -202,7 +202,6 @@ describe('refresh()', () => {
       await open(pool, 2);
       server.onCreate = () => (server.attempts === 3 ? Promise.reject(refused) : undefined);
       await expect(pool.refresh()).rejects.toBe(refused);
-      await pool.use(() => turns(1));
       await until(() => pool.refresh().then(() => true));
       expect(server.made.slice(0, 2).map(({ isOpen }) => isOpen)).toEqual([false, false]);
     });
