@@ -10,6 +10,10 @@ export const ACTIONS = [
   'share',
   'share',
   'share',
+  'use high',
+  'use low',
+  'share high',
+  'share low',
   'acquire',
   'acquireShared',
   'abort',
@@ -76,6 +80,14 @@ export class Crowd {
         return alone();
       case 'share':
         return shared();
+      case 'use high':
+        return pool.use((connection) => this.#alone1(connection, count), { priority: 'high' });
+      case 'use low':
+        return pool.use((connection) => this.#alone1(connection, count), { priority: 'low' });
+      case 'share high':
+        return pool.share((connection) => this.#shared1(connection, count), { priority: 'high' });
+      case 'share low':
+        return pool.share((connection) => this.#shared1(connection, count), { priority: 'low' });
       case 'destroy':
         return alone((_, lease) => lease.destroy());
       case 'destroy shared':

@@ -85,3 +85,49 @@ test('generic-pool timers: who was served leaves no timer behind: the process en
     console.log('served');`;
   expect(await run(program)).toEqual({ code: 0, out: 'served' });
 });
+
+test('node-pool#147: who waits without a timeout keeps the process alive, too', async () => {
+  const program = `
+    const pool = definePool('p', { ...trivial, acquireTimeoutMs: Infinity });
+    Scope.process().run(async () => {
+      const held = await pool.acquire();
+      // Only an idle timer gives it back.
+      setTimeout(() => held.release(), 300).unref();
+      (await pool.acquire()).release();
+      console.log('served');
+    });`;
+  expect(await run(program)).toEqual({ code: 0, out: 'served' });
+});
+
+test('generic-pool d03: a server that is down does not keep the process alive, however many connections are to be kept', async () => {
+  const program = `
+    let isUp = true;
+    const create = () => (isUp ? {} : Promise.reject(new Error('down')));
+    const pool = definePool('p', { create, destroy: () => {}, min: 3, max: 3 });
+    await Scope.process().run(async () => {
+      const lease = await pool.acquire();
+      isUp = false;
+      lease.destroy();
+    });
+    console.log('used');`;
+  expect(await run(program)).toEqual({ code: 0, out: 'used' });
+});
+
+test('a deadlock that the end of its root ends leaves no timer behind', async () => {
+  const program = `
+    const [a, b] = ['a', 'b'].map((name) => definePool(name, { ...trivial, acquireTimeoutMs: 60_000 }));
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const ended = withRoot(async (root) => {
+      const users = [a.use(() => Promise.resolve().then(() => b.use(() => {}))), b.use(() => Promise.resolve().then(() => a.use(() => {})))];
+      users.push(a.use(() => {}));
+      const ends = Promise.allSettled(users);
+      while (a.stats().pending + b.stats().pending < 3) await new Promise((resolve) => setImmediate(resolve));
+      const during = timers();
+      await Promise.all([a.close({ graceMs: 1 }), b.close({ graceMs: 1 })]);
+      for (const { reason } of await ends) if (reason) console.log(reason.code);
+      console.log(during > timers());
+    });
+    await ended;
+    console.log(timers());`;
+  expect(await run(program)).toEqual({ code: 0, out: 'ERR_POOL_CLOSED\nERR_POOL_CLOSED\nERR_POOL_CLOSED\ntrue\n0' });
+});
