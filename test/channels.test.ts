@@ -91,6 +91,19 @@ describe('CHANNELS.acquire', () => {
     expect(rejections).toEqual([]);
   });
 
+  it('hides no line that acquires, nor that of who waits inside, from who asks', async () => {
+    const pool = poolOf(new Server(), { max: 1 });
+    published('acquire');
+    bind(CHANNELS.acquire.start, 'bound');
+    await withRoot(async () => {
+      for (let count = 0; count < 200; count++) await pool.use(() => {});
+      const held = pool.use(() => pool.use(() => {}, { acquireTimeoutMs: 5 }));
+      const { connections } = pool.inspect();
+      expect(connections).toMatchObject([{ leases: [{ waitsFor: [{ site: expect.stringMatching(/channels\.test\.ts:\d+/) }] }] }]);
+      await expect(held).rejects.toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    });
+  });
+
   it('holds a store that is bound to its start while the call runs, and neither after it nor in create', async () => {
     const seen: unknown[] = [];
     const note = (where: string) => void seen.push([where, store.getStore()]);

@@ -1,3 +1,5 @@
+import { CHANNELS } from '../channels.ts';
+
 /** How many leases of a pool are sampled before sampling becomes thin. */
 const FIRST = 100;
 /** After those, one in so many. */
@@ -31,13 +33,14 @@ export class Sampler {
   }
 }
 
-/** How many calls of ours can lie between whoever acquires and the stack, tracing included. */
-const OWN_CALLS = 10;
+/** How many calls tracing puts between whoever acquires and the stack, each store that is bound to it included. */
+const TRACING_CALLS = 8;
 
-/** An error whose stack shows who called: its first ten lines alone might all be ours. */
+/** An error whose stack shows who called. The calls of tracing take no lines from it; to record more costs as much again. */
 export function stackHere(): Error {
+  if (!CHANNELS.acquire.hasSubscribers) return new Error('acquired here');
   const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = stackTraceLimit + OWN_CALLS;
+  Error.stackTraceLimit = stackTraceLimit + TRACING_CALLS;
   try {
     return new Error('acquired here');
   } finally {

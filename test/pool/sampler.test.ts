@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Sampler, siteOf } from '../../src/pool/sampler.ts';
+import { Sampler, siteOf, stackHere } from '../../src/pool/sampler.ts';
+import { published } from '../support/events.ts';
 
 const taken = (sampler: Sampler, times: number, crowded: boolean) =>
   Array.from({ length: times }, () => sampler.sample(crowded)).filter((sample) => sample !== undefined).length;
@@ -24,6 +25,17 @@ describe('Sampler', () => {
     taken(sampler, 100, false);
     sampler.sampleAll();
     expect(taken(sampler, 50, false)).toBe(50);
+  });
+});
+
+describe('stackHere', () => {
+  it('has more lines while acquires are traced, and leaves the number of all others as it was', () => {
+    const { stackTraceLimit } = Error;
+    const linesOf = (depth: number): number => (depth === 0 ? (stackHere().stack?.split('\n').length ?? 0) : linesOf(depth - 1));
+    expect(linesOf(30)).toBe(stackTraceLimit + 1);
+    published('acquire');
+    expect(linesOf(30)).toBe(stackTraceLimit + 9);
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit);
   });
 });
 
