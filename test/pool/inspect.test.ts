@@ -94,7 +94,7 @@ describe('inspect', () => {
         done.open();
         expect(await outer).toMatch(/^ERR_POOL_(DEADLOCK|ACQUIRE_TIMEOUT)$/);
         await Promise.all(others);
-        expect(pool.inspect()).toMatchObject({ waiters: [], connections: [{ state: 'free', holders: 0, leases: [] }] });
+        expect(pool.inspect()).toMatchObject({ scope: 'root', waiters: [], connections: [{ state: 'free', holders: 0, leases: [] }] });
       },
       { name: 'root' },
     );

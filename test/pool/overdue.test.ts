@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { LeaseOverdueError, withRoot, withScope } from '../../src/index.ts';
 import { Pool } from '../../src/pool/pool.ts';
+import { published } from '../support/events.ts';
 import { until } from '../support/until.ts';
 import { gate, poolName, poolOf, Server, turns } from './support.ts';
 
@@ -20,6 +21,7 @@ function block(ms: number): void {
 describe('leakAfterMs', () => {
   it('reports a lease that is held for too long, once, with its age, its scope and the stack that acquired it', async () => {
     const pool = poolOf(new Server(), { leakAfterMs: 10 });
+    const all = published('leaseOverdue');
     const reports = await reportsOf(async () => {
       const lease = await withScope(() => pool.use(() => until(() => pool.stats().overdue === 1)), { name: 'job' }).then(() =>
         pool.acquire(),
@@ -41,6 +43,7 @@ describe('leakAfterMs', () => {
       holder: { pool: pool.name, scope: 'job', exclusive: true, site: expect.stringMatching(/overdue\.test\.ts:\d+:\d+$/), waitsFor: [] },
     });
     expect(error.holder.heldMs).toBeGreaterThanOrEqual(10);
+    expect(all[0]?.said).toEqual({ pool: pool.name, scope: 'job', holder: error.holder });
     expect((error.cause as Error).stack).toContain('overdue.test.ts');
     expect(error.message).toMatch(
       /^pool "pool-\d+": probably a leaked lease, held exclusively by scope "job" for \d+ ms, since .*overdue\.test\.ts:\d+:\d+: longer than the 10 ms/,
@@ -102,8 +105,8 @@ describe('leakAfterMs', () => {
 
   it('reports no command of the library and no lease that has ended', async () => {
     class CommandPool extends Pool<unknown> {
-      send(fn: () => Promise<unknown>) {
-        return Promise.resolve(this.lend(false, 'library')).then((lease) => fn().finally(() => lease.release()));
+      send(exclusive: boolean, fn: () => Promise<unknown>) {
+        return Promise.resolve(this.lend(exclusive, 'library')).then((lease) => fn().finally(() => lease.release()));
       }
     }
     const server = new Server();
@@ -111,13 +114,27 @@ describe('leakAfterMs', () => {
     const watched = poolOf(new Server(), { leakAfterMs: 10 });
     const reports = await reportsOf(async (told) => {
       await pool.use(() => {});
-      await pool.send(async () => {
-        await watched.use(() => until(() => told.length === 1));
-        await watched.use(() => until(() => told.length === 2));
-      });
+      const isWatched = async () => {
+        const count = told.length;
+        await watched.use(() => until(() => told.length === count + 1));
+      };
+      await pool.send(false, isWatched);
+      await pool.send(true, isWatched);
       expect(pool.stats().overdue).toBe(0);
     });
     expect(reports).toMatchObject([{ error: { holder: { pool: watched.name } } }, { error: { holder: { pool: watched.name } } }]);
+  });
+
+  it('keeps no process alive', async () => {
+    const pool = poolOf(new Server(), { leakAfterMs: 60_000 });
+    // Those that do; others are not listed.
+    const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    await withRoot(async () => {
+      const before = timers();
+      const lease = await pool.acquire();
+      expect(timers()).toBeLessThanOrEqual(before);
+      lease.release();
+    });
   });
 
   it('becomes a process warning where nobody is told', async () => {

@@ -127,7 +127,7 @@ describe('tryAcquire', () => {
       definePool(old.name, { create, destroy, max: 2 });
       await warned;
       await old.use(() => {});
-      expect(old.inspect()).toMatchObject({ pool: old.name, stats: { max: 2, open: 1, acquired: 1 } });
+      expect(old.inspect()).toMatchObject({ pool: old.name, stats: { max: 2, open: 1, acquired: 1 }, connections: { length: 1 } });
       const lease = old.tryAcquire();
       expect(lease?.resource).toMatchObject({ id: 2 });
       lease?.release();
