@@ -9,6 +9,14 @@ import { type Contender, effect, floor, LIMIT, nodeRedis, ours, peers } from './
 /** How many want a resource at a time in the contended case. */
 const USERS = 100;
 
+/** How many pools the heap is measured over. */
+const POOLS = 1_000;
+
+interface Bytes {
+  readonly empty: number;
+  readonly idle10: number;
+}
+
 const instantly = async () => {};
 
 /** What a pool itself costs, on a resource that does nothing: acquire and release, a function, 100 users on 10 resources, heap. */
@@ -36,7 +44,7 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
 
 type Times = Readonly<Record<'alone' | 'used' | 'contended', readonly number[]>>;
 
-function report(contenders: readonly Contender[], times: Times, bytes: object): BenchResult {
+function report(contenders: readonly Contender[], times: Times, bytes: Bytes): BenchResult {
   const at = (name: string, kind: keyof Times) => times[kind][contenders.findIndex((contender) => contender.name === name)];
   const bestPeer = (kind: keyof Times) =>
     Math.min(...times[kind].filter((_, place) => !/floor|scoped/.test(contenders[place]?.name ?? '')));
@@ -67,11 +75,16 @@ function contending({ hold }: Contender): Subject {
   return (loops) => Promise.all(Array.from({ length: USERS }, () => hold(loops / USERS)));
 }
 
-/** Heap per pool in bytes, empty and with ten idle resources, its root scope apart. */
-async function heap(): Promise<{ empty: number; idle10: number }> {
+/** Heap per pool in bytes, empty and with ten idle resources, its root scope apart; the second time, when all code is compiled. */
+async function heap(): Promise<Bytes> {
+  await heapOf(POOLS);
+  return heapOf(POOLS);
+}
+
+async function heapOf(pools: number): Promise<Bytes> {
   const rules = rulesOf({ max: LIMIT });
   const definition = { settings: { create: () => ({}) } };
-  const roots = Array.from({ length: 200 }, () => new Scope({ parent: null }));
+  const roots = Array.from({ length: pools }, () => new Scope({ parent: null }));
   const before = used();
   const engines = roots.map((root) => new Engine('bench-heap', root, rules, definition));
   const empty = Math.round((used() - before) / engines.length);

@@ -1,9 +1,9 @@
 import { CHANNELS, type Message, publish } from '../channels.ts';
 import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
-import { AcquireAbortedError, type LeaseLeakedError, type LeaseOverdueError, PoolClosedError } from '../errors.ts';
+import { AcquireAbortedError, type LeaseLeakedError, PoolClosedError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
-import type { Executor } from './executor.ts';
+import { Execution } from './execution.ts';
 import { Factory } from './factory.ts';
 import { Keeper } from './keeper.ts';
 import type { Lease } from './lease.ts';
@@ -32,7 +32,7 @@ export class Engine<T> {
   readonly #definition: Definition<T>;
   readonly #factory: Factory<T>;
   readonly #sampler: Sampler;
-  readonly #overdue: OverdueWatch<T>;
+  readonly #overdue: OverdueWatch<T> | undefined;
   /** Called when every connection is closed. */
   onClosed: (() => void) | undefined;
   /** Whether nothing new can be acquired. */
@@ -47,12 +47,13 @@ export class Engine<T> {
     this.rules = rules;
     this.#definition = definition;
     this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
-    this.scheduler = new Scheduler(rules.max, rules.maxSharers, this.#executor());
+    this.scheduler = new Scheduler(rules.max, rules.maxSharers, new Execution(this));
     this.keeper = new Keeper(rules, this.#factory, this.scheduler);
     this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper });
     this.waiting = new Waiting(this);
-    this.#sampler = new Sampler(rules.leakAfterMs !== Number.POSITIVE_INFINITY);
-    this.#overdue = new OverdueWatch(rules.leakAfterMs, this.scheduler.slots, (lease, error) => this.#tellOverdue(lease, error));
+    const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
+    this.#sampler = new Sampler(seeksLeaks);
+    this.#overdue = seeksLeaks ? new OverdueWatch(this) : undefined;
   }
 
   /**
@@ -69,7 +70,7 @@ export class Engine<T> {
     // From here on nothing may wait: a lease has its slot or stands in line.
     const slot = this.#again(lease) ?? this.scheduler.take(lease.exclusive);
     if (!slot) return this.#wait(lease, options);
-    this.#begin(lease, slot);
+    this.begin(lease, slot);
     return lease;
   }
 
@@ -83,7 +84,7 @@ export class Engine<T> {
       return undefined;
     }
     lease.sample = this.#sampler.sample(false);
-    this.#begin(lease, slot);
+    this.begin(lease, slot);
     return lease;
   }
 
@@ -142,34 +143,15 @@ export class Engine<T> {
     this.#sampler.sampleAll();
   }
 
-  #executor(): Executor<T> {
-    return {
-      create: (slot) => this.supply.create(slot),
-      check: (slot) => this.supply.check(slot),
-      close: (slot) => this.supply.close(slot),
-      idle: (slot) => this.keeper.idle(slot),
-      isStale: (slot) => this.keeper.isStale(slot),
-      isUsable: (slot) => this.supply.isUsable(slot),
-      isStuck: (slot) =>
-        slot.stuck > 0 && [...slot.leases].some(({ inside }) => inside.some(({ lease }) => (lease.engine as unknown) === this)),
-      isTooLate: (waiter) => this.waiting.isTooLate(waiter),
-      shed: (waiter) => this.waiting.shed(waiter),
-      grant: (waiter, slot) => {
-        this.waiting.onServed(waiter);
-        this.#begin(waiter.lease, slot);
-        waiter.caller.resolve(waiter.lease);
-      },
-    };
-  }
-
-  #begin(lease: Lease<T>, slot: Slot<T>): void {
+  /** The lease has its slot. */
+  begin(lease: Lease<T>, slot: Slot<T>): void {
     this.counts.acquired++;
     if (lease.exclusive) slot.holder = lease;
     else if (lease.kind === 'user') slot.addSharer(lease);
     const isTraced = CHANNELS.lease.hasSubscribers;
     // What counts from the begin on must not count what had blocked the event loop before it.
-    lease.begin(slot, isTraced || this.#overdue.isOn ? now() : recently());
-    this.#overdue.watch(lease);
+    lease.begin(slot, isTraced || this.#overdue ? now() : recently());
+    this.#overdue?.watch(lease);
     if (++slot.uses >= this.rules.maxUses) this.scheduler.retire(slot, 'uses');
     if (isTraced) this.#publishBegin(lease);
   }
@@ -192,12 +174,6 @@ export class Engine<T> {
     return slot && this.scheduler.shareAgain(slot) ? slot : undefined;
   }
 
-  #tellOverdue(lease: Lease<T>, error: LeaseOverdueError): void {
-    this.counts.overdue++;
-    publish(CHANNELS.leaseOverdue, () => ({ pool: this.name, scope: lease.scope.name, holder: error.holder }));
-    lease.scope.report(error, `pool ${this.name}`);
-  }
-
   #wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
     try {
       return this.waiting.wait(lease, options);
@@ -210,7 +186,7 @@ export class Engine<T> {
   async #close(graceMs: number): Promise<void> {
     const closed = new PoolClosedError(this.name, this.root.name);
     this.supply.stop(closed);
-    this.#overdue.stop();
+    this.#overdue?.stop();
     // First the slots, so that no waiter gets what another one leaves. What is held closes when its last holder has left.
     for (const slot of this.scheduler.slots) this.scheduler.retire(slot, 'closed');
     this.waiting.refuseAll(closed);

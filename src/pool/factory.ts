@@ -9,7 +9,7 @@ export class Factory<T> {
   readonly #rules: Rules;
   readonly #definition: Definition<T>;
   readonly #report: (error: unknown) => void;
-  readonly #creating = new Set<AbortController>();
+  #creating: readonly AbortController[] = [];
   #aborted: Error | undefined;
 
   /** @param report Told what can be thrown to nobody. */
@@ -29,7 +29,7 @@ export class Factory<T> {
     const givenUp = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const timer = afterIdly(ms, () => controller.abort(new FactoryTimeoutError(this.#pool, 'create', ms)));
     const creating = (async () => this.#functions.create({ signal }))();
-    this.#creating.add(controller);
+    this.#creating = [...this.#creating, controller];
     try {
       return await Promise.race([creating, givenUp]);
     } catch (error) {
@@ -37,7 +37,7 @@ export class Factory<T> {
       throw error;
     } finally {
       cancel(timer);
-      this.#creating.delete(controller);
+      this.#creating = this.#creating.filter((other) => other !== controller);
     }
   }
 

@@ -9,27 +9,28 @@ import type { Slot } from './slot.ts';
  * docs/decisions/0001-generic-pool-as-ledger.md.
  */
 export class Ledger<T> {
-  readonly #book: Pool<Slot<T>>;
+  /** Opened with the first slot: a pool that nobody uses costs little. */
+  #book: Pool<Slot<T>> | undefined;
   /** The slots to be entered, oldest first: generic-pool may ask for one within `acquire()`, or some ticks after. */
   readonly #entering: Slot<T>[] = [];
 
-  constructor() {
-    const take = async () => this.#entering.shift() as Slot<T>;
-    this.#book = atRoot(() =>
-      createPool({ create: take, destroy: async () => {} }, { max: Number.MAX_SAFE_INTEGER, min: 0, autostart: false }),
-    );
-  }
-
   get size(): number {
-    return this.#book.size;
+    return this.#book?.size ?? 0;
   }
 
   enter(slot: Slot<T>): Promise<Slot<T>> {
+    this.#book ??= this.#open();
     this.#entering.push(slot);
     return Promise.resolve(this.#book.acquire());
   }
 
-  strikeOut(slot: Slot<T>): Promise<void> {
-    return Promise.resolve(this.#book.destroy(slot));
+  async strikeOut(slot: Slot<T>): Promise<void> {
+    await this.#book?.destroy(slot);
+  }
+
+  #open(): Pool<Slot<T>> {
+    const create = async () => this.#entering.shift() as Slot<T>;
+    const options = { max: Number.MAX_SAFE_INTEGER, min: 0, autostart: false };
+    return atRoot(() => createPool({ create, destroy: async () => {} }, options));
   }
 }

@@ -1,30 +1,25 @@
+import { CHANNELS } from '../channels.ts';
 import { afterIdly, now } from '../clock.ts';
 import { LeaseOverdueError } from '../errors.ts';
 import { Alarm } from './alarm.ts';
+import type { Engine } from './engine.ts';
 import type { Lease } from './lease.ts';
-import type { Slot } from './slot.ts';
 
 /** Reports leases that are held for longer than `leakAfterMs`, each once, while they can still be told from where they came. */
 export class OverdueWatch<T> {
+  readonly #engine: Engine<T>;
   readonly #afterMs: number;
-  readonly #slots: Iterable<Slot<T>>;
-  readonly #onOverdue: (lease: Lease<T>, error: LeaseOverdueError) => void;
   readonly #alarm = new Alarm(() => this.#look(), afterIdly);
   readonly #told = new WeakSet<Lease<T>>();
 
-  constructor(afterMs: number, slots: Iterable<Slot<T>>, onOverdue: (lease: Lease<T>, error: LeaseOverdueError) => void) {
-    this.#afterMs = afterMs;
-    this.#slots = slots;
-    this.#onOverdue = onOverdue;
-  }
-
-  get isOn(): boolean {
-    return this.#afterMs !== Number.POSITIVE_INFINITY;
+  constructor(engine: Engine<T>) {
+    this.#engine = engine;
+    this.#afterMs = engine.rules.leakAfterMs;
   }
 
   /** A lease begins. */
   watch(lease: Lease<T>): void {
-    if (this.isOn) this.#alarm.set(lease.since + this.#afterMs);
+    this.#alarm.set(lease.since + this.#afterMs);
   }
 
   stop(): void {
@@ -32,17 +27,21 @@ export class OverdueWatch<T> {
   }
 
   #look(): void {
-    for (const { leases } of this.#slots) {
-      for (const lease of leases) {
-        if (lease.kind !== 'user' || this.#told.has(lease)) continue;
-        if (now() - lease.since >= this.#afterMs) this.#tell(lease);
-        else this.#alarm.set(lease.since + this.#afterMs);
-      }
+    // A copy: who is told may release.
+    const held = [...this.#engine.scheduler.slots].flatMap(({ leases }) => [...leases]);
+    for (const lease of held) {
+      if (lease.kind !== 'user' || lease.ended || this.#told.has(lease)) continue;
+      if (now() - lease.since >= this.#afterMs) this.#tell(lease);
+      else this.watch(lease);
     }
   }
 
   #tell(lease: Lease<T>): void {
+    const { name, counts } = this.#engine;
+    const error = new LeaseOverdueError(name, lease.facts(), this.#afterMs, lease.sample);
     this.#told.add(lease);
-    this.#onOverdue(lease, new LeaseOverdueError(lease.engine.name, lease.facts(), this.#afterMs, lease.sample));
+    counts.overdue++;
+    CHANNELS.leaseOverdue.publish({ pool: name, scope: lease.scope.name, holder: error.holder });
+    lease.scope.report(error, `pool ${name}`);
   }
 }

@@ -43,7 +43,7 @@ export class Supply<T> {
   #failures = 0;
   #retry: Timer | undefined;
   #stopped = false;
-  readonly #listeners = new Set<() => void>();
+  #listeners: readonly (() => void)[] = [];
 
   constructor(parts: { pool: string; factory: Factory<T>; root: Scope; scheduler: Scheduler<T>; keeper: Keeper<T> }) {
     this.#pool = parts.pool;
@@ -116,10 +116,10 @@ export class Supply<T> {
     return new Promise((resolve) => {
       const look = () => {
         if (!condition()) return;
-        this.#listeners.delete(look);
+        this.#listeners = this.#listeners.filter((other) => other !== look);
         resolve();
       };
-      this.#listeners.add(look);
+      this.#listeners = [...this.#listeners, look];
       look();
     });
   }
