@@ -38,6 +38,19 @@ describe('no deadlock', () => {
     });
   });
 
+  it('is it where one waits for who holds all, and of those one waits for a pool that is merely busy', async () => {
+    const [a, b] = [poolOf(new Server(), { max: 2, acquireTimeoutMs: 60_000 }), poolOfOne()];
+    await withRoot(async () => {
+      const busy = await b.acquire();
+      const first = a.use(() => b.use(() => 'first'));
+      const second = a.use(() => a.use(() => 'second'));
+      await until(() => a.stats().pending + b.stats().pending === 2);
+      await forLong();
+      busy.release();
+      expect(await Promise.all([first, second])).toEqual(['first', 'second']);
+    });
+  });
+
   it('is it while another branch of the same code gives back later', async () => {
     const [a, b] = [poolOfOne(), poolOfOne()];
     await withRoot(async () => {
