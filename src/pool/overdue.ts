@@ -1,4 +1,4 @@
-import { CHANNELS } from '../channels.ts';
+import { CHANNELS, publish } from '../channels.ts';
 import { afterIdly, now } from '../clock.ts';
 import { LeaseOverdueError } from '../errors.ts';
 import { Alarm } from './alarm.ts';
@@ -41,7 +41,7 @@ export class OverdueWatch<T> {
     const error = new LeaseOverdueError(name, lease.facts(), this.#afterMs, lease.sample);
     this.#told.add(lease);
     counts.overdue++;
-    CHANNELS.leaseOverdue.publish({ pool: name, scope: lease.scope.name, holder: error.holder });
+    publish(CHANNELS.leaseOverdue, () => ({ pool: name, scope: lease.scope.name, holder: error.holder }));
     lease.scope.report(error, `pool ${name}`);
   }
 }
