@@ -56,6 +56,7 @@ function report(contenders: readonly Contender[], times: Times, bytes: Bytes): B
   }));
   const ratios = {
     exclusive_vs_generic_pool: ratio(at('scoped-pool, exclusive', 'alone'), at('generic-pool', 'alone')),
+    try_vs_generic_pool: ratio(at('scoped-pool, tryAcquire', 'alone'), at('generic-pool', 'alone')),
     use_vs_generic_pool: ratio(at('scoped-pool, exclusive', 'used'), at('generic-pool', 'used')),
     all_on_vs_generic_pool: ratio(at('scoped-pool, all options', 'alone'), at('generic-pool', 'alone')),
     exclusive_vs_best_peer: ratio(at('scoped-pool, exclusive', 'alone'), bestPeer('alone')),

@@ -38,15 +38,28 @@ export function ours(): Contender[] {
     reset: () => true,
     onDead: () => {},
     maxLifetimeMs: 3_600_000,
+    maxUses: 1_000_000_000,
+    keepaliveMs: 30_000,
+    leakAfterMs: 60_000,
     maxWaiters: 1_000,
+    codelTargetMs: 1_000,
   });
-  const options = { acquireTimeoutMs: 5_000 };
+  const options = { acquireTimeoutMs: 5_000, priority: 'high' as const };
   return [
     {
       name: 'scoped-pool, exclusive',
       ...loops(() => exclusive.acquire(), release),
       use: (work) => exclusive.use(work),
       close: () => exclusive.close(),
+    },
+    {
+      // As a hot loop is written: it awaits only where it has to wait.
+      name: 'scoped-pool, tryAcquire',
+      loop: async (count) => {
+        for (let loop = 0; loop < count; loop++) (exclusive.tryAcquire() ?? (await exclusive.acquire())).release();
+      },
+      hold: loops(() => exclusive.tryAcquire() ?? exclusive.acquire(), release).hold,
+      close: () => {},
     },
     {
       name: 'scoped-pool, shared',

@@ -27,6 +27,8 @@ export function monitorBeside(pool: string, connection: Redis, lease: Lease<Redi
 
 /** Closes what was opened beside the connection: on that lease or, without one, at all. */
 export async function closeBeside(connection: Redis, lease?: Lease<Redis>): Promise<void> {
-  const open = [...(besides.get(connection) ?? [])].filter(([, opener]) => !lease || opener === lease);
+  const all = besides.get(connection);
+  if (!all) return;
+  const open = [...all].filter(([, opener]) => !lease || opener === lease);
   await Promise.all(open.map(([beside]) => disconnect(beside)));
 }
