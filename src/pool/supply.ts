@@ -31,6 +31,7 @@ export class Supply<T> {
   readonly ledger = new Ledger<T>();
   readonly #scheduler: Scheduler<T>;
   readonly #keeper: Keeper<T>;
+  readonly #onClosed: () => void;
   readonly counts: SupplyCounts = {
     created: 0,
     createMs: 0,
@@ -45,12 +46,21 @@ export class Supply<T> {
   #stopped = false;
   #listeners: readonly (() => void)[] = [];
 
-  constructor(parts: { pool: string; factory: Factory<T>; root: Scope; scheduler: Scheduler<T>; keeper: Keeper<T> }) {
+  /** @param parts.onClosed Called when a resource is gone, and its place has been given to whoever wanted it. */
+  constructor(parts: {
+    pool: string;
+    factory: Factory<T>;
+    root: Scope;
+    scheduler: Scheduler<T>;
+    keeper: Keeper<T>;
+    onClosed: () => void;
+  }) {
     this.#pool = parts.pool;
     this.#factory = parts.factory;
     this.#root = parts.root;
     this.#scheduler = parts.scheduler;
     this.#keeper = parts.keeper;
+    this.#onClosed = parts.onClosed;
   }
 
   create(slot: Slot<T>): void {
@@ -94,6 +104,7 @@ export class Supply<T> {
       this.counts.closedBy[reason]++;
       publish(CHANNELS.connectionClosed, () => ({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt }));
       this.#scheduler.closed(slot);
+      this.#onClosed();
       this.#changed();
     });
   }

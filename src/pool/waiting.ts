@@ -79,7 +79,10 @@ export class Waiting<T> {
     this.#end(waiter);
   }
 
-  /** Somebody has given a connection back. Who is served by that may leave somebody behind who holds something and no longer can be. */
+  /**
+   * Somebody has given a connection back, or one is gone. Who is served by that may leave somebody behind who holds
+   * something and no longer can be; and what is gone above a lowered `max` comes free for nobody.
+   */
   onRelease(): void {
     if (this.#holding > 0) this.#deadlocks.look();
   }

@@ -167,6 +167,28 @@ describe('keepaliveMs', () => {
   });
 });
 
+describe('refresh() and resize() together', () => {
+  it('leave nobody to the timeout who waits inside the last lease, once nothing closes any more that could make room', async () => {
+    const server = new Server();
+    const closing = gate();
+    server.onDestroy = ({ id }) => (id === 1 ? closing.promise : undefined);
+    const pool = poolOf(server, { max: 2 });
+    await withRoot(async () => {
+      const first = await pool.acquire();
+      let refreshed: Promise<void> | undefined;
+      await pool.use(async () => {
+        refreshed = pool.refresh();
+        const nested = pool.acquire();
+        pool.resize(1);
+        first.release();
+        closing.open();
+        await expect(nested).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
+      });
+      await refreshed;
+    });
+  });
+});
+
 describe('closedBy', () => {
   it.each<[string, Partial<PoolOptions<Connection>>, (pool: Pool<Connection>, server: Server) => unknown]>([
     ['idle', { idleTimeoutMs: 10 }, (pool) => pool.use(() => {})],
