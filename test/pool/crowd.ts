@@ -28,6 +28,8 @@ export const ACTIONS = [
   'release twice',
   'cancelled scope',
   'throw',
+  'refresh',
+  'resize',
 ] as const;
 
 export interface Action {
@@ -123,6 +125,9 @@ export class Crowd {
     }
     if (what === 'leak') return withScope(async () => this.#alone1((await pool.acquire()).resource, count));
     if (what === 'leak shared') return withScope(async () => this.#shared1((await pool.acquireShared()).resource, count));
+    // Never above what nobody may exceed.
+    if (what === 'resize') return pool.resize(1 + (count % this.#max));
+    if (what === 'refresh') return pool.refresh();
     const controller = new AbortController();
     const reason = Object.assign(new Error('no longer wanted'), { code: 'ERR_OF_THE_JOB' });
     void turns(count).then(() => controller.abort(reason));

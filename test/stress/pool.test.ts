@@ -33,7 +33,14 @@ describe('Pool under stress', () => {
       const { server } = crowd;
       server.onCreate = () => turns(upTo(3));
       server.onDestroy = () => turns(upTo(3));
-      const pool = poolOf(server, { max, maxSharers, acquireTimeoutMs: 20_000 });
+      const pool = poolOf(server, {
+        max,
+        maxSharers,
+        acquireTimeoutMs: 20_000,
+        maxUses: [1, 5, Number.POSITIVE_INFINITY][upTo(3)],
+        keepaliveMs: [1, 5, Number.POSITIVE_INFINITY][upTo(3)],
+        validate: () => turns(upTo(3)),
+      });
       const actions = (): Action[] => Array.from({ length: 20 }, () => ({ what: QUICK[upTo(QUICK.length)] ?? 'use', turns: upTo(3) }));
       await withRoot(() => Promise.all(Array.from({ length: 20 }, () => crowd.user(pool, actions()))), { onSuppressed: () => {} });
       expect(crowd.broken).toEqual([]);
