@@ -64,6 +64,16 @@ describe('a deadlock across pools', () => {
     });
   });
 
+  it('names the line of who waits, also when leases are no longer sampled', async () => {
+    const a = poolOfOne();
+    await withRoot(async () => {
+      for (let use = 0; use < 110; use++) await a.use(() => {});
+      const { errors } = await endsOf([a.use(() => a.use(() => {}))]);
+      const waitsFor = [{ site: expect.stringContaining('crosswise.test.ts') }];
+      expect(errors[0]?.facts.holders).toMatchObject([{ site: undefined, waitsFor }]);
+    });
+  });
+
   it('of three in a circle ends with one refusal', async () => {
     const pools = [poolOfOne(), poolOfOne(), poolOfOne()] as const;
     await withRoot(async () => {

@@ -98,6 +98,36 @@ describe('priority', () => {
     expect(order.indexOf('high')).toBeLessThan(order.indexOf('first'));
   });
 
+  it('lets who holds a connection go first even when somebody has been passed over seven times, and counts it not as one more', () => {
+    const script = new Script(2);
+    script.warm(2);
+    script.acquire('exclusive');
+    const [keeper] = script.holders;
+    script.acquire('exclusive');
+    const low = script.acquire('exclusive', undefined, 'low');
+    for (let place = 0; place < 8; place++) script.acquire('exclusive', undefined, 'high');
+    const serveNext = () => script.releaseNewest();
+    for (let round = 0; round < 7; round++) serveNext();
+    for (let round = 0; round < 3; round++) {
+      const nested = script.acquire('exclusive', keeper);
+      serveNext();
+      expect(script.waiters).not.toContain(nested);
+      expect(script.waiters).toContain(low);
+    }
+    serveNext();
+    expect(script.waiters).not.toContain(low);
+    // Eight nested ones say nothing about those who wait in line.
+    const [normal, high] = [script.acquire('exclusive'), script.acquire('exclusive', undefined, 'high')];
+    serveNext();
+    for (let round = 0; round < 8; round++) {
+      script.acquire('exclusive', keeper);
+      serveNext();
+    }
+    serveNext();
+    expect(script.waiters).not.toContain(high);
+    expect(script.waiters).toEqual([normal]);
+  });
+
   it('does not count as served who is refused under overload: the next of the same rank is, in its place', () => {
     const script = new Script(1);
     script.warm(1);
