@@ -6,7 +6,7 @@ import { recently } from './recently.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Standstill } from './standstill.ts';
-import { oldAtOf, onTick } from './upkeep.ts';
+import { checkAtOf, oldAtOf, onTick } from './upkeep.ts';
 
 /** Looks after what is open: keeps the minimum, ends what is old or idle, and knows what has to be checked before it is lent. */
 export class Keeper<T> {
@@ -39,7 +39,7 @@ export class Keeper<T> {
     if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
     if (this.#stopped) return;
     this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
-    this.#alarm.set(slot.provenAt + this.#rules.keepaliveMs);
+    this.#alarm.set(checkAtOf(slot, this.#rules));
   }
 
   /** Whether the resource has to be checked before it is lent. */

@@ -8,7 +8,7 @@ export interface Aged {
   readonly idleSince: number;
   /** When it was last found alive. */
   readonly provenAt: number;
-  /** From 0 to 0.1: the part of its lifetime that it is spared. */
+  /** From 0 to 0.1: by how much of its lifetime it goes, and of `keepaliveMs` it is checked, earlier than others. */
   readonly jitter: number;
 }
 
@@ -36,7 +36,7 @@ export interface Due<S> {
 export function onTick<S extends Aged>(living: readonly S[], rules: AgeRules, now: number): Due<S> {
   const oldAt = (slot: S) => oldAtOf(slot, rules);
   const idleAt = (slot: S) => slot.idleSince + rules.idleTimeoutMs;
-  const checkAt = (slot: S) => slot.provenAt + rules.keepaliveMs;
+  const checkAt = (slot: S) => checkAtOf(slot, rules);
   const old = living.filter((slot) => oldAt(slot) <= now);
   const young = living.filter((slot) => oldAt(slot) > now);
   const spare = Math.max(0, young.length - rules.min);
@@ -60,4 +60,9 @@ export function oldAtOf(
   { maxLifetimeMs }: Pick<AgeRules, 'maxLifetimeMs'>,
 ): number {
   return createdAt + maxLifetimeMs * (1 - jitter);
+}
+
+/** When an idle slot has to be checked to stay warm: those that were opened together, not all at once. */
+export function checkAtOf({ provenAt, jitter }: Pick<Aged, 'provenAt' | 'jitter'>, { keepaliveMs }: Pick<AgeRules, 'keepaliveMs'>): number {
+  return provenAt + keepaliveMs * (1 - jitter);
 }

@@ -52,4 +52,47 @@ describe('onTick', () => {
     expect(onTick([free(60), free(40), held()], RULES, 100).nextAt).toBe(140);
     expect(onTick([free(60, 10), held(5)], { ...RULES, maxLifetimeMs: 120 }, 100).nextAt).toBe(125);
   });
+
+  it('retires each within the last tenth of its lifetime, by its own jitter', () => {
+    const rules = { ...RULES, maxLifetimeMs: 1_000 };
+    const [early, late] = [
+      { ...held(), jitter: 0.09 },
+      { ...held(), jitter: 0.01 },
+    ];
+    expect(onTick([early, late], rules, 909)).toMatchObject({ retire: [], nextAt: 910 });
+    expect(onTick([early, late], rules, 910)).toMatchObject({ retire: [{ slot: early, reason: 'lifetime' }], nextAt: 990 });
+  });
+
+  it('has idle ones checked when they were proven long ago, not those that are held', () => {
+    const rules = { ...RULES, idleTimeoutMs: 1_000, keepaliveMs: 50 };
+    const [warm, cold, busy] = [free(40), { ...free(0), provenAt: 10 }, held()];
+    expect(onTick([warm, cold, busy], rules, 59)).toMatchObject({ check: [], nextAt: 60 });
+    expect(onTick([warm, cold, busy], rules, 60)).toEqual({ retire: [], check: [cold], nextAt: 90 });
+  });
+
+  it('checks those earlier that have more jitter, so that not all are checked at once', () => {
+    const rules = { ...RULES, keepaliveMs: 100, idleTimeoutMs: 1_000 };
+    const slots = [0, 0.05, 0.1].map((jitter) => ({ ...free(0), jitter }));
+    expect(onTick(slots, rules, 90).check).toEqual([slots[2]]);
+    expect(onTick(slots, rules, 95).check).toEqual([slots[1], slots[2]]);
+    expect(onTick(slots, rules, 100).check).toEqual(slots);
+  });
+
+  it('checks none that goes for its age or its idleness', () => {
+    const rules = { ...RULES, keepaliveMs: 50 };
+    expect(onTick([free(0)], rules, 100)).toMatchObject({ check: [], retire: [{ reason: 'idle' }] });
+    expect(onTick([free(0)], { ...rules, idleTimeoutMs: 1_000, maxLifetimeMs: 80 }, 100)).toMatchObject({
+      check: [],
+      retire: [{ reason: 'lifetime' }],
+    });
+  });
+
+  it('keeps those of the minimum warm, too', () => {
+    const slot = free(0);
+    expect(onTick([slot], { ...RULES, min: 1, keepaliveMs: 50 }, 200)).toEqual({
+      retire: [],
+      check: [slot],
+      nextAt: Number.POSITIVE_INFINITY,
+    });
+  });
 });

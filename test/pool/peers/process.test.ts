@@ -1,26 +1,9 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { useCompiled } from '../../support/compiled.ts';
 
-// A child runs no TypeScript on Node 20, so the library is compiled for it.
-const folder = mkdtempSync(join(tmpdir(), 'scoped-pool-test-'));
-const root = join(import.meta.dirname, '../../..');
-
-beforeAll(() => {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  execFileSync(
-    process.execPath,
-    [compiler, '-p', 'tsconfig.build.json', '--declaration', 'false', '--declarationMap', 'false', '--outDir', folder],
-    {
-      cwd: root,
-    },
-  );
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useCompiled();
 
 /** Runs a program to its end, for which nothing is open but what it opens itself. */
 function run(program: string): Promise<{ readonly code: number; readonly out: string }> {

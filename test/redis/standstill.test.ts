@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { useCompiled } from '../support/compiled.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { useRedis } from '../support/redis.ts';
+
+const redis = useRedis();
+const folder = useCompiled();
+const ended: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ended.splice(0)) await end();
+});
+
+/** A process with a pool of two connections; answers each line with what came of a use, as JSON. */
+function program(url: string): string {
+  return `
+    import { createInterface } from 'node:readline';
+    import { Scope } from ${JSON.stringify(join(folder, 'index.js'))};
+    import { defineRedisPool } from ${JSON.stringify(join(folder, 'redis/index.js'))};
+    const pool = defineRedisPool('p', { url: ${JSON.stringify(url)}, max: 2, validateAfterIdleMs: 3_600_000, commandTimeoutMs: 2_000 });
+    const all = async () => {
+      const replies = await Promise.allSettled([pool.use((c) => c.incr('n')), pool.use((c) => c.incr('n'))]);
+      const { closedBy, created } = pool.stats();
+      return { replies: replies.map(({ value, reason }) => value ?? String(reason)), closedBy, created };
+    };
+    Scope.process().run(async () => {
+      for await (const _ of createInterface({ input: process.stdin })) console.log(JSON.stringify(await all()));
+    });`;
+}
+
+/** Starts a program that answers lines with lines. */
+function start(source: string): { readonly child: ChildProcess; ask(): Promise<Record<string, unknown>> } {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['pipe', 'pipe', 'inherit'] });
+  ended.push(() => {
+    child.kill('SIGCONT');
+    child.kill('SIGKILL');
+  });
+  const lines = createInterface({ input: child.stdout });
+  const ask = async () => {
+    const answer = once(lines, 'line');
+    child.stdin.write('\n');
+    return JSON.parse((await answer)[0] as string) as Record<string, unknown>;
+  };
+  return { child, ask };
+}
+
+describe('a process that was stopped for some seconds', () => {
+  it('lends no connection that has died meanwhile without a word', async () => {
+    const proxy = await FaultProxy.start(redis().server);
+    ended.push(() => proxy.stop());
+    const { child, ask } = start(program(proxy.url));
+    expect(await ask()).toMatchObject({ replies: [1, 2], created: 2 });
+    child.kill('SIGSTOP');
+    proxy.blackHole();
+    await sleep(2_300);
+    child.kill('SIGCONT');
+    const { replies, closedBy, created } = await ask();
+    expect(replies).toEqual([3, 4]);
+    expect(closedBy).toMatchObject({ invalid: 2 });
+    expect(created).toBe(4);
+  });
+
+  it('keeps its connections when they live', async () => {
+    const { child, ask } = start(program(redis().url));
+    const before = (await ask()) as { replies: [number] };
+    child.kill('SIGSTOP');
+    await sleep(2_300);
+    child.kill('SIGCONT');
+    expect(await ask()).toMatchObject({ replies: [before.replies[0] + 2, before.replies[0] + 3], created: 2 });
+  });
+});
