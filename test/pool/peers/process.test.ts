@@ -104,7 +104,7 @@ test('a deadlock that the end of its root ends leaves no timer behind', async ()
       const users = [a.use(() => Promise.resolve().then(() => b.use(() => {}))), b.use(() => Promise.resolve().then(() => a.use(() => {})))];
       users.push(a.use(() => {}));
       const ends = Promise.allSettled(users);
-      while (a.stats().pending + b.stats().pending < 3) await new Promise((resolve) => setImmediate(resolve));
+      while (a.stats().inUse + b.stats().inUse < 2 || a.stats().pending + b.stats().pending < 3) await new Promise((resolve) => setImmediate(resolve));
       const during = timers();
       await Promise.all([a.close({ graceMs: 1 }), b.close({ graceMs: 1 })]);
       for (const { reason } of await ends) if (reason) console.log(reason.code);
