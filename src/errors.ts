@@ -147,7 +147,7 @@ export interface HolderFacts {
   readonly heldMs: number;
   /** Line of code that acquired it, where it was sampled. */
   readonly site: string | undefined;
-  /** What the code that holds it waits for, if anything. */
+  /** What the code that holds it waits for, if anything; the first three. */
   readonly waitsFor: readonly WaitFacts[];
 }
 

@@ -94,7 +94,7 @@ function* waitedForInside({ scheduler }: Engine<unknown>): Generator<Engine<unkn
 /** How many holders of a slot wait for a pool that is dead. */
 function heldUp<T>({ leases }: Slot<T>, dead: ReadonlySet<Engine<unknown>>): number {
   let count = 0;
-  for (const { inside } of leases) if (inside.some(({ lease }) => dead.has(lease.engine))) count++;
+  for (const { inside } of leases) if ([...inside].some(({ lease }) => dead.has(lease.engine))) count++;
   return count;
 }
 

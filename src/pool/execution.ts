@@ -37,7 +37,7 @@ export class Execution<T> implements Executor<T> {
 
   isStuck(slot: Slot<T>): boolean {
     const waitsHere = ({ lease }: Waiter<unknown>) => (lease.engine as unknown) === this.#engine;
-    return slot.stuck > 0 && [...slot.leases].some(({ inside }) => inside.some(waitsHere));
+    return slot.stuck > 0 && [...slot.leases].some(({ inside }) => [...inside].some(waitsHere));
   }
 
   isTooLate(waiter: Waiter<T>): boolean {

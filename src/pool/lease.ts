@@ -22,7 +22,10 @@ interface Nested {
   readonly outer: Lease<unknown> | undefined;
 }
 
-const NOBODY: readonly Waiter<unknown>[] = [];
+const NOBODY: ReadonlySet<Waiter<unknown>> = new Set();
+
+/** How many acquires are named of those that wait in the code that holds a lease. */
+const NAMED_WAITS = 3;
 
 /** The {@link api.Lease} that users see, from the acquire that begins to wait to the end. */
 export class Lease<T> implements api.Lease<T>, Belonging {
@@ -38,7 +41,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #shown: T | undefined = undefined;
   #outer: Lease<unknown> | undefined;
   /** The acquires, of whatever pool, that wait in the code that holds it. */
-  inside: readonly Waiter<unknown>[] = NOBODY;
+  inside: ReadonlySet<Waiter<unknown>> = NOBODY;
   /** Why the library ended it before its holder did. */
   interruption: Error | undefined = undefined;
   /** While it waits to begin. */
@@ -127,21 +130,24 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.waiter = waiter;
     this.since = waiter.since;
     const inner = waiter as unknown as Waiter<unknown>;
-    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.setInside([...outer.inside, inner]);
+    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.addInside(inner);
   }
 
   endWait(): void {
-    const inner = this.waiter as unknown;
+    const inner = this.waiter as unknown as Waiter<unknown>;
     this.waiter = undefined;
-    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.setInside(outer.inside.filter((other) => other !== inner));
+    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.removeInside(inner);
   }
 
-  setInside(inside: readonly Waiter<unknown>[]): void {
-    const before = this.inside.length;
-    this.inside = inside;
-    if (!this.#slot) return;
-    if (before === 0 && inside.length > 0) this.#slot.stuck++;
-    if (before > 0 && inside.length === 0) this.#slot.stuck--;
+  addInside(waiter: Waiter<unknown>): void {
+    const inside = this.inside === NOBODY ? new Set<Waiter<unknown>>() : (this.inside as Set<Waiter<unknown>>);
+    this.inside = inside.add(waiter);
+    if (inside.size === 1 && this.#slot) this.#slot.stuck++;
+  }
+
+  removeInside(waiter: Waiter<unknown>): void {
+    const wasThere = (this.inside as Set<Waiter<unknown>>).delete(waiter);
+    if (wasThere && this.inside.size === 0 && this.#slot) this.#slot.stuck--;
   }
 
   onCancel(reason: unknown): void {
@@ -176,7 +182,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
       exclusive,
       heldMs: now() - since,
       site: siteOf(sample),
-      waitsFor: this.inside.map((inner) => inner.lease.waitFacts()),
+      waitsFor: [...this.inside].slice(0, NAMED_WAITS).map((inner) => inner.lease.waitFacts()),
     };
   }
 
@@ -205,7 +211,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #end(): Slot<T> | undefined {
     const slot = this.#slot;
     if (!slot) return undefined;
-    if (this.inside.length > 0) slot.stuck--;
+    if (this.inside.size > 0) slot.stuck--;
     this.#slot = undefined;
     this.#shown = undefined;
     // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were. A stack
