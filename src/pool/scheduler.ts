@@ -183,6 +183,7 @@ export class Scheduler<T> {
   }
 
   #grow(): void {
+    if (this.free.size === 0 && this.open >= this.max) return;
     for (let wanted = this.#wanted(); wanted > 0; wanted--) {
       // What is free now and was not lent is stale.
       const stale = this.free.last;
