@@ -159,7 +159,8 @@ export function deadlockFacts(engine: Engine<unknown>, lease: Lease<unknown>, de
 
 function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {
   const creating = scheduler.open - scheduler.slots.size;
-  if (creating > 0 || supply.lastError !== undefined) return 'creating';
+  // What failed is to blame only where there is room for another attempt.
+  if (creating > 0 || (supply.lastError !== undefined && scheduler.open < scheduler.max)) return 'creating';
   return scheduler.arriving > 0 ? 'validating' : 'waiting';
 }
 

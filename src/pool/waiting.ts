@@ -80,8 +80,9 @@ export class Waiting<T> {
   }
 
   /**
-   * Somebody has given a connection back, or one is gone. Who is served by that may leave somebody behind who holds
-   * something and no longer can be; and what is gone above a lowered `max` comes free for nobody.
+   * Somebody has given a connection back, or one has come, could not be made, or is gone. Who is served by that may
+   * leave somebody behind who holds something and no longer can be; and what fails or goes above a lowered `max` comes
+   * free for nobody.
    */
   onRelease(): void {
     if (this.#holding > 0) this.#deadlocks.look();
@@ -134,7 +135,8 @@ export class Waiting<T> {
   #expire(waiter: Waiter<T>): void {
     if (!waiter.waits) return;
     this.#engine.counts.timeouts++;
-    this.refuse(waiter, new AcquireTimeoutError(acquireFacts(this.#engine, waiter.lease), this.#engine.supply.lastError));
+    const facts = acquireFacts(this.#engine, waiter.lease);
+    this.refuse(waiter, new AcquireTimeoutError(facts, facts.phase === 'creating' ? this.#engine.supply.lastError : undefined));
   }
 
   #end(waiter: Waiter<T>): void {

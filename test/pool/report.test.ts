@@ -75,6 +75,21 @@ describe('Rule 8: a timeout says what happened', () => {
     });
   });
 
+  it('does not blame a creation that failed where there is no room for another one', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 2 });
+    await withRoot(async () => {
+      const lease = await pool.acquire();
+      server.onCreate = () => Promise.reject(new Error('refused'));
+      await expect(pool.acquire({ acquireTimeoutMs: 5 })).rejects.toMatchObject({ cause: { message: 'refused' } });
+      pool.resize(1);
+      const error = await pool.acquire({ acquireTimeoutMs: 5 }).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ facts: { phase: 'waiting' } });
+      expect(error).not.toHaveProperty('cause');
+      lease.release();
+    });
+  });
+
   it('times out every waiter at its own time, also the last one, whatever became of the others', async () => {
     const pool = poolOf(new Server(), { max: 1, acquireTimeoutMs: 60_000 });
     await withRoot(async () => {
