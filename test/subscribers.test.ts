@@ -66,6 +66,18 @@ describe('A subscriber', () => {
     expect(server).toMatchObject({ open: 0, peak: 1 });
   });
 
+  it('may close the pool when it is told of a new connection: that one, too, is closed, and not after a grace', async () => {
+    const server = new Server();
+    const pool = poolOf(server);
+    await withRoot(async (root) => {
+      const closed: Promise<void>[] = [];
+      listen('connectionReady', () => void closed.push(root.run(() => pool.close({ graceMs: 60_000 }))));
+      await expect(pool.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
+      await Promise.all(closed);
+      expect(server).toMatchObject({ open: 0, attempts: 1 });
+    });
+  });
+
   it('that comes and goes while a lease is held gets no half of it later', async () => {
     const pool = poolOf(new Server());
     await withRoot(async () => {

@@ -49,8 +49,8 @@ export class Engine<T> {
     this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, new Execution(this));
     this.keeper = new Keeper(rules, this.#factory, this.scheduler);
-    const onClosed = () => this.waiting.onRelease();
-    this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper, onClosed });
+    const onChanged = () => this.waiting.onRelease();
+    this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper, onChanged });
     this.waiting = new Waiting(this);
     const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
     this.#sampler = new Sampler(seeksLeaks);

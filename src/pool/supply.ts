@@ -31,7 +31,7 @@ export class Supply<T> {
   readonly ledger = new Ledger<T>();
   readonly #scheduler: Scheduler<T>;
   readonly #keeper: Keeper<T>;
-  readonly #onClosed: () => void;
+  readonly #onChanged: () => void;
   readonly counts: SupplyCounts = {
     created: 0,
     createMs: 0,
@@ -46,21 +46,21 @@ export class Supply<T> {
   #stopped = false;
   #listeners: readonly (() => void)[] = [];
 
-  /** @param parts.onClosed Called when a resource is gone, and its place has been given to whoever wanted it. */
+  /** @param parts.onChanged Called when a resource has come, could not be made, or is gone, and whoever wanted the place has it. */
   constructor(parts: {
     pool: string;
     factory: Factory<T>;
     root: Scope;
     scheduler: Scheduler<T>;
     keeper: Keeper<T>;
-    onClosed: () => void;
+    onChanged: () => void;
   }) {
     this.#pool = parts.pool;
     this.#factory = parts.factory;
     this.#root = parts.root;
     this.#scheduler = parts.scheduler;
     this.#keeper = parts.keeper;
-    this.#onClosed = parts.onClosed;
+    this.#onChanged = parts.onChanged;
   }
 
   create(slot: Slot<T>): void {
@@ -104,7 +104,6 @@ export class Supply<T> {
       this.counts.closedBy[reason]++;
       publish(CHANNELS.connectionClosed, () => ({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt }));
       this.#scheduler.closed(slot);
-      this.#onClosed();
       this.#changed();
     });
   }
@@ -153,7 +152,8 @@ export class Supply<T> {
   }
 
   #isWelcome(slot: Slot<T>): boolean {
-    return !this.#stopped && slot.reason === undefined && this.isUsable(slot);
+    // Asked first: while it is asked, it may report that it died.
+    return this.isUsable(slot) && !this.#stopped && slot.reason === undefined;
   }
 
   /** One that is dead when it arrives is a failure of creation, or it would be replaced without end and without backoff. */
@@ -190,6 +190,8 @@ export class Supply<T> {
     this.#keeper.onCreated(slot);
     publish(CHANNELS.connectionReady, () => ({ pool: this.#pool, scope: this.#root.name, createMs: ms }));
     this.#scheduler.arrived(slot);
+    // Whoever was told may have closed the pool, before the slot could be found.
+    if (this.#stopped) this.#scheduler.retire(slot, 'closed');
     this.#changed();
   }
 
@@ -217,6 +219,7 @@ export class Supply<T> {
 
   #changed(): void {
     this.#keeper.keepMinimum();
+    this.#onChanged();
     for (const listener of this.#listeners) listener();
   }
 

@@ -247,4 +247,20 @@ describe('pool.resize()', () => {
       await pool.use(() => {});
     });
   });
+
+  it('does not leave who waits inside a lease to the timeout, when the other connection could not be made either', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 2 });
+    await withRoot(async () => {
+      await pool.use(async () => {
+        const creating = gate();
+        server.onCreate = () => creating.promise;
+        const nested = pool.acquire();
+        await turns();
+        pool.resize(1);
+        creating.fail(new Error('connect ECONNREFUSED'));
+        await expect(nested).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
+      });
+    });
+  });
 });
