@@ -112,6 +112,8 @@ export class Stock<T> {
   #lendable(list: List<Slot<T>>): Slot<T> | undefined {
     let slot = list.last;
     while (slot) {
+      // First: it may show that the process stood still.
+      const isStale = this.#judge.isStale(slot);
       // What is shared cannot be checked: it drains, and another one is lent.
       const isSuspect = slot.isSuspect && slot.holders > 0;
       if (isSuspect || !this.#judge.isUsable(slot)) {
@@ -119,7 +121,10 @@ export class Stock<T> {
         this.#discard(slot);
         // Not the one before: while one is asked, others may report that they died.
         slot = list.last;
-      } else if (list === this.free && this.#judge.isStale(slot)) slot = slot.prev;
+      } else if (slot.list !== list) {
+        // It was asked, and has died or was lent meanwhile.
+        slot = list.last;
+      } else if (list === this.free && isStale) slot = slot.prev;
       else return slot;
     }
     return undefined;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { withRoot } from '../../src/index.ts';
+import { type Lease, type Pool, withRoot } from '../../src/index.ts';
 import { until } from '../support/until.ts';
-import { gate, poolOf, Server, turns } from './support.ts';
+import { type Connection, gate, poolOf, Server, turns } from './support.ts';
 
 describe('Rule 6: failing creation', () => {
   const refused = new Error('connect ECONNREFUSED');
@@ -83,6 +83,44 @@ describe('Rule 6: failing creation', () => {
       expect(server.attempts).toBeLessThanOrEqual(3);
       expect(server.open).toBe(0);
     }
+  });
+
+  it.each([
+    ['on arrival', 1],
+    ['on its way to whoever waits', 2],
+    ['when it was idle', 3],
+  ])('does not lend what reports its death while it is asked whether it is usable, and then says yes: %s', async (_, ask) => {
+    const server = new Server();
+    const reported: unknown[] = [];
+    let asks = 0;
+    const isUsable = (connection: Connection) => {
+      if (++asks === ask) connection.die();
+      return true;
+    };
+    const pool = poolOf(server, { isUsable });
+    const twice = async () => {
+      await pool.use(() => {});
+      await pool.use(({ id }) => expect(id).toBe(2));
+    };
+    await withRoot(twice, { onSuppressed: (error) => void reported.push(error) });
+    expect(reported).toEqual([]);
+  });
+
+  it('lends to one what is acquired while it is asked whether it is usable', async () => {
+    let inner: Lease<Connection> | undefined;
+    let asks = 0;
+    const isUsable = () => {
+      // The first two are of its arrival.
+      if (++asks === 3) inner = pool.tryAcquire();
+      return true;
+    };
+    const pool: Pool<Connection> = poolOf(new Server(), { isUsable });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      await pool.use((connection) => expect(connection).not.toBe(inner?.resource));
+      inner?.release();
+    });
+    expect(inner).toBeDefined();
   });
 
   it('lends a resource whose onDead throws, and reports that', async () => {

@@ -117,6 +117,18 @@ describe('after a standstill', () => {
     });
   });
 
+  it('puts nobody on a connection that somebody shares, when nobody has come across an idle one and no beat has come', async () => {
+    const { pool } = trustingPool(2, 4);
+    await withRoot(async () => {
+      const first = await pool.acquireShared();
+      standStill();
+      const second = await pool.acquireShared();
+      expect(second.resource).not.toBe(first.resource);
+      first.release();
+      second.release();
+    });
+  });
+
   it('lets who shares such a connection share it again, inside: it cannot drain before', async () => {
     const { pool } = trustingPool(2, 4);
     await withRoot(async () => {
