@@ -18,7 +18,7 @@ export const CHANNELS = {
   scope: tracingChannel('scoped-pool:scope'),
   /** A connection can be lent for the first time: `{ pool, scope, createMs }`. */
   connectionReady: channel('scoped-pool:connection:ready'),
-  /** A connection is gone: `{ pool, scope, reason, ageMs }`. */
+  /** A connection is gone: `{ pool, scope, reason, ageMs, error }`; the error is what `validate` or `onDead` said, if anything. */
   connectionClosed: channel('scoped-pool:connection:closed'),
   /** A lease was still held at the end of its scope, and is revoked: `{ pool, scope, holder }`. */
   leaseLeaked: channel('scoped-pool:lease:leaked'),

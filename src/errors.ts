@@ -165,8 +165,8 @@ function fullness(facts: AcquireFacts): string {
 }
 
 function holdersOf(facts: AcquireFacts): string {
-  const named = (pool: string) => (pool === facts.pool ? '' : `pool "${pool}" `);
-  return facts.holders.map((holder) => `\n    ${named(holder.pool)}held ${describeHolder(holder)}`).join('');
+  const isMixed = facts.holders.some(({ pool }) => pool !== facts.pool);
+  return facts.holders.map((holder) => `\n    ${isMixed ? `pool "${holder.pool}" ` : ''}held ${describeHolder(holder)}`).join('');
 }
 
 function describeHolder({ exclusive, scope, heldMs, site, waitsFor }: HolderFacts): string {
@@ -215,28 +215,31 @@ export class PoolDeadlockError extends ScopedPoolError {
     const pools = [...new Set([facts.pool, ...facts.holders.map(({ pool }) => pool)])];
     const [all, advice] =
       pools.length === 1
-        ? [`all ${facts.max} connections`, 'Inside use(fn) work with the connection you were given']
+        ? [
+            facts.max === 1 ? 'the only connection' : `all ${facts.max} connections`,
+            'Inside use(fn) work with the connection you were given, and start with scope.spawn(fn) what it does not await',
+          ]
         : [
             `all connections of the pools ${pools.map((pool) => `"${pool}"`).join(', ')}`,
             'Acquire from several pools in the same order everywhere',
           ];
     super(
-      `pool "${facts.pool}" of scope "${facts.scope}": deadlock: ${all} are held by code that waits for one more of them ` +
-        `(${fullness(facts)}). ${advice}, or raise max${holdersOf(facts)}`,
+      `pool "${facts.pool}" of scope "${facts.scope}": deadlock: code that waits for one more holds ${all} ` +
+        `(${fullness(facts)}). ${advice}; or raise max${holdersOf(facts)}`,
     );
     this.facts = facts;
   }
 }
 
-/** More acquires wait than `maxWaiters` allows. */
+/** More acquires would wait than `maxWaiters` allows. */
 export class TooManyWaitersError extends ScopedPoolError {
   readonly code = 'ERR_POOL_TOO_MANY_WAITERS';
   readonly facts: AcquireFacts;
 
-  constructor(facts: AcquireFacts) {
+  constructor(facts: AcquireFacts, maxWaiters: number) {
     super(
-      `pool "${facts.pool}" of scope "${facts.scope}": already ${facts.pending} acquires wait (${fullness(facts)}). ` +
-        `Shed load, raise max or maxWaiters${holdersOf(facts)}`,
+      `pool "${facts.pool}" of scope "${facts.scope}": more acquires would wait for a holder to leave than the ${maxWaiters} of ` +
+        `maxWaiters (${fullness(facts)}). Shed load, or raise max or maxWaiters${holdersOf(facts)}`,
     );
     this.facts = facts;
   }

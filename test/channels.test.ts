@@ -241,8 +241,8 @@ describe('CHANNELS.connectionClosed', () => {
     await withRoot(async () => (await pool.acquire()).destroy(), { name: 'root' });
     await withRoot(() => pool.use(() => {}), { name: 'root' });
     expect(all.map(({ said }) => said)).toEqual([
-      { pool: pool.name, scope: 'root', reason: 'destroyed', ageMs: expect.any(Number) },
-      { pool: pool.name, scope: 'root', reason: 'closed', ageMs: expect.any(Number) },
+      { pool: pool.name, scope: 'root', reason: 'destroyed', ageMs: expect.any(Number), error: undefined },
+      { pool: pool.name, scope: 'root', reason: 'closed', ageMs: expect.any(Number), error: undefined },
     ]);
     for (const { said } of all) expect(said.ageMs).toBeGreaterThanOrEqual(0);
     expect(openThen).toEqual([0, 0]);

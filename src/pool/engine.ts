@@ -49,7 +49,7 @@ export class Engine<T> {
     this.#factory = new Factory(name, rules, definition, (error) => root.report(error, `pool ${name}`));
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, new Execution(this));
     this.keeper = new Keeper(rules, this.#factory, this.scheduler);
-    const onChanged = () => this.waiting.onRelease();
+    const onChanged = () => this.waiting.lookForDeadlock();
     this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper, onChanged });
     this.waiting = new Waiting(this);
     const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
@@ -97,7 +97,7 @@ export class Engine<T> {
   resize(max: number): void {
     this.scheduler.resize(max);
     // What can be given back to a smaller pool may be held by those who wait for it.
-    this.waiting.onRelease();
+    this.waiting.lookForDeadlock();
     this.keeper.keepMinimum();
   }
 
@@ -131,7 +131,12 @@ export class Engine<T> {
       if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.scheduler.retire(slot, 'destroyed');
     }
     this.scheduler.release(slot);
-    this.waiting.onRelease();
+    this.waiting.lookForDeadlock();
+  }
+
+  /** From now on whoever acquires is named. */
+  onLeakSeen(): void {
+    this.#sampler.sampleAll();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
@@ -141,7 +146,7 @@ export class Engine<T> {
   onLeak({ holder }: LeaseLeakedError): void {
     this.counts.leaked++;
     publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: holder.scope, holder }));
-    this.#sampler.sampleAll();
+    this.onLeakSeen();
   }
 
   /** The lease has its slot. */

@@ -77,13 +77,13 @@ export class Factory<T> {
   /** Whether the resource can be lent now. A check that throws says no. */
   isUsable(resource: T): boolean {
     const functions = this.#functions;
-    return functions.isUsable === undefined || answers(() => functions.isUsable?.(resource));
+    return functions.isUsable === undefined || this.#answer('isUsable', () => functions.isUsable?.(resource));
   }
 
   /** Whether the resource can be lent again. A reset that throws says no. */
   reset(resource: T): boolean {
     const functions = this.#functions;
-    return functions.reset === undefined || answers(() => functions.reset?.(resource));
+    return functions.reset === undefined || this.#answer('reset', () => functions.reset?.(resource));
   }
 
   watch(resource: T, report: (cause?: unknown) => void): void {
@@ -95,19 +95,24 @@ export class Factory<T> {
     return this.#definition.settings;
   }
 
+  /** Whatever is no plain answer is reported, and counts as no. */
+  #answer(name: 'isUsable' | 'reset', question: () => unknown): boolean {
+    try {
+      const answer = question();
+      if (!(answer instanceof Promise)) return answer !== false;
+      answer.catch(() => {});
+      throw new TypeError(`pool "${this.#pool}": ${name} gave a promise; it must answer at once. Ask what takes time in validate`);
+    } catch (error) {
+      this.#report(error);
+      return false;
+    }
+  }
+
   #destroyLate(creating: Promise<T>): void {
     creating.then(
       (resource) => this.destroy(resource).catch(this.#report),
       // It ended without a resource, as it was asked to.
       () => {},
     );
-  }
-}
-
-function answers(question: () => boolean | undefined): boolean {
-  try {
-    return question() !== false;
-  } catch {
-    return false;
   }
 }

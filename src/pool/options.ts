@@ -128,7 +128,7 @@ export function checkPool(name: string, options: PoolOptions<unknown>): void {
   checkOptions(where, options, POOL_CHECKS);
   checkArgument(where, 'create', options.create, callable);
   checkMinimum(where, options);
-  if (options.keepaliveMs !== undefined && !options.validate)
+  if ((options.keepaliveMs ?? DEFAULTS.keepaliveMs) !== DEFAULTS.keepaliveMs && !options.validate)
     throw new InvalidOptionError({
       where,
       option: 'keepaliveMs',

@@ -41,6 +41,7 @@ export class OverdueWatch<T> {
     const error = new LeaseOverdueError(name, lease.facts(), this.#afterMs, lease.sample);
     this.#told.add(lease);
     counts.overdue++;
+    this.#engine.onLeakSeen();
     publish(CHANNELS.leaseOverdue, () => ({ pool: name, scope: lease.scope.name, holder: error.holder }));
     lease.scope.report(error, `pool ${name}`);
   }

@@ -96,7 +96,7 @@ export interface PoolInspection {
 
 /** One connection of a pool. */
 export interface ConnectionFacts {
-  readonly state: SlotState;
+  readonly state: Exclude<SlotState, 'free'> | 'idle';
   readonly ageMs: number;
   /** How long nobody has held it; 0 while somebody does. */
   readonly idleMs: number;
@@ -125,7 +125,8 @@ export function inspect<T>(engine: Engine<T>): PoolInspection {
   };
 }
 
-function connectionFacts<T>({ state, createdAt, idleSince, uses, holders, leases }: Slot<T>): ConnectionFacts {
+function connectionFacts<T>({ state: own, createdAt, idleSince, uses, holders, leases }: Slot<T>): ConnectionFacts {
+  const state = own === 'free' ? 'idle' : own;
   const time = now();
   const ageMs = time - createdAt;
   // By a clock that is looked at now and then: it may be earlier than the connection.

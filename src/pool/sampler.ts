@@ -58,10 +58,12 @@ export function siteOf(sample: Error | undefined): string | undefined {
     .replace(/\)$/, '');
 }
 
-// This file lies in <library>/pool/.
-const HERE = new URL('..', import.meta.url).href;
-const PATH = decodeURIComponent(new URL('..', import.meta.url).pathname);
+// This file lies in <package>/<dist or src>/pool/; with source maps, what runs in dist shows as src.
+const OURS = ['..', '../../src/'].flatMap((path) => {
+  const { href, pathname } = new URL(path, import.meta.url);
+  return [href, decodeURIComponent(pathname)];
+});
 
 function isOurs(line: string): boolean {
-  return line.includes(HERE) || line.includes(PATH) || line.includes('node:');
+  return line.includes('node:') || OURS.some((folder) => line.includes(folder));
 }

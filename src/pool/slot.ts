@@ -71,6 +71,8 @@ export class Slot<T> implements Linked<Slot<T>> {
   isSuspect = false;
   /** Where in the last tenth of its time it grows old: connections that were opened together must not close together. */
   readonly jitter = Math.random() / 10;
+  /** What was wrong with the resource, where somebody said so. */
+  cause: unknown = undefined;
   /** Why it closes. */
   reason: CloseReason | undefined = undefined;
 

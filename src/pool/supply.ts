@@ -80,10 +80,12 @@ export class Supply<T> {
       // Not at once: what the user's function does must not happen in the middle of a decision.
       await undefined;
       if (slot.state !== 'checking') return;
-      const validated = this.#factory.validate(slot.resource as T);
-      const isAlive = await validated.then(
+      const isAlive = await this.#factory.validate(slot.resource as T).then(
         () => true,
-        () => false,
+        (error: unknown) => {
+          slot.cause = error;
+          return false;
+        },
       );
       if (!isAlive) this.#scheduler.retire(slot, 'invalid');
       else if (slot.state === 'checking') {
@@ -102,7 +104,10 @@ export class Supply<T> {
       this.counts.closed++;
       const reason = slot.reason ?? 'closed';
       this.counts.closedBy[reason]++;
-      publish(CHANNELS.connectionClosed, () => ({ pool: this.#pool, scope: this.#root.name, reason, ageMs: now() - slot.createdAt }));
+      publish(CHANNELS.connectionClosed, () => {
+        const ageMs = now() - slot.createdAt;
+        return { pool: this.#pool, scope: this.#root.name, reason, ageMs, error: slot.cause };
+      });
       this.#scheduler.closed(slot);
       this.#changed();
     });
@@ -161,13 +166,15 @@ export class Supply<T> {
     if (!failure) await this.#destroy(slot);
     await this.ledger.strikeOut(slot);
     const unwelcome = `pool "${this.#pool}": create gave a resource that cannot be used: it is dead, or came too late`;
-    this.#failed(slot, failure ? failure.error : new Error(unwelcome));
+    this.#failed(slot, failure ? failure.error : new Error(unwelcome, slot.cause === undefined ? {} : { cause: slot.cause }));
   }
 
   #watch(slot: Slot<T>, resource: T): void {
     try {
-      this.#factory.watch(resource, () => {
-        if (slot.resource === resource) this.#scheduler.retire(slot, 'dead');
+      this.#factory.watch(resource, (cause) => {
+        if (slot.resource !== resource) return;
+        slot.cause ??= cause;
+        this.#scheduler.retire(slot, 'dead');
       });
     } catch (error) {
       this.#report(error);

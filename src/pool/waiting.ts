@@ -52,7 +52,7 @@ export class Waiting<T> {
   wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
     const { scheduler, rules, counts } = this.#engine;
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
-      throw new TooManyWaitersError(acquireFacts(this.#engine, lease));
+      throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
     counts.waited++;
     const since = now();
     const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
@@ -84,7 +84,7 @@ export class Waiting<T> {
    * leave somebody behind who holds something and no longer can be; and what fails or goes above a lowered `max` comes
    * free for nobody.
    */
-  onRelease(): void {
+  lookForDeadlock(): void {
     if (this.#holding > 0) this.#deadlocks.look();
   }
 

@@ -56,7 +56,7 @@ describe('a deadlock across pools', () => {
         { pool: a.name, exclusive: true, site: here, waitsFor: wait(b, true) },
         { pool: b.name, exclusive: true, site: here, waitsFor: wait(a, false) },
       ]);
-      expect(error?.message).toContain(`all connections of the pools "${a.name}", "${b.name}" are held`);
+      expect(error?.message).toContain(`code that waits for one more holds all connections of the pools "${a.name}", "${b.name}"`);
       expect(error?.message).toContain('in the same order everywhere');
       expect(error?.message).toMatch(
         new RegExp(`pool "${b.name}" held .*crosswise.test.ts:\\d+:\\d+, waits for pool "${a.name}" at .*crosswise.test.ts`),

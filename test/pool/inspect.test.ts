@@ -94,7 +94,7 @@ describe('inspect', () => {
         done.open();
         expect(await outer).toMatch(/^ERR_POOL_(DEADLOCK|ACQUIRE_TIMEOUT)$/);
         await Promise.all(others);
-        expect(pool.inspect()).toMatchObject({ scope: 'root', waiters: [], connections: [{ state: 'free', holders: 0, leases: [] }] });
+        expect(pool.inspect()).toMatchObject({ scope: 'root', waiters: [], connections: [{ state: 'idle', holders: 0, leases: [] }] });
       },
       { name: 'root' },
     );
@@ -132,7 +132,7 @@ describe('inspect', () => {
       (await first).release();
       await until(() => (pool.inspect().connections[0]?.idleMs ?? 0) > 0);
       const [idle] = pool.inspect().connections;
-      expect(idle).toMatchObject({ state: 'free', uses: 1, holders: 0, leases: [] });
+      expect(idle).toMatchObject({ state: 'idle', uses: 1, holders: 0, leases: [] });
       expect(idle?.ageMs).toBeGreaterThanOrEqual(idle?.idleMs ?? Number.POSITIVE_INFINITY);
       const second = pool.acquire();
       expect(states()).toEqual(['checking']);
