@@ -369,9 +369,34 @@ export class CommandRefusedError extends ScopedPoolError {
   }
 }
 
+/**
+ * What became of a command whose connection broke. `not-sent`: it never left. `rejected`: the server answered that it did
+ * not execute it. `unknown`: it was sent and not answered, so it may have been executed or not.
+ */
+export type Outcome = 'not-sent' | 'rejected' | 'unknown';
+
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  'not-sent': 'was not sent: its connection is gone. It was not executed, and may be sent again',
+  rejected: 'was refused by the server, which did not execute it. It may be sent again, later',
+  unknown:
+    'was sent, and its connection broke before the reply: whether it was executed is unknown. Look, or send it again where twice does no harm',
+};
+
+/** The connection of a command broke, or the server could not serve it; the `cause` is what was said. */
+export class RedisConnectionError extends ScopedPoolError {
+  readonly code = 'ERR_REDIS_CONNECTION';
+  readonly outcome: Outcome;
+
+  constructor(pool: string, command: string, outcome: Outcome, cause: Error) {
+    super(`pool "${pool}": ${command.toUpperCase()} ${OUTCOMES[outcome]} (${redact(cause.message)})`, cause);
+    this.outcome = outcome;
+  }
+}
+
 /** Redis did not answer a command within `commandTimeoutMs`. Whether it was executed is unknown. */
 export class CommandTimeoutError extends ScopedPoolError {
   readonly code = 'ERR_COMMAND_TIMEOUT';
+  readonly outcome: Outcome = 'unknown';
 
   constructor(pool: string, command: string, ms: number) {
     super(

@@ -2,6 +2,7 @@ import { after, cancel } from '../clock.ts';
 import { ConnectTimeoutError } from '../errors.ts';
 import { ConnectionCondition } from './condition.ts';
 import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
+import { sendTellingOutcome } from './outcome.ts';
 import { ReplyWatch } from './reply-watch.ts';
 import { hideSecrets, withoutArguments } from './secrets.ts';
 
@@ -115,12 +116,16 @@ function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig):
   conditions.set(connection, condition);
   connection.sendCommand = (command, stream) => {
     const sent = command as unknown as SentCommand;
+    const { commandQueue } = connection;
     condition.onSend(sent.name, sent.args);
-    hideSecrets(sent);
     watch.onSend();
     // The first leaves at once: one user alone would only be later.
-    if (connection.commandQueue.length > 0) cork(connection);
-    return send.call(connection, command, stream);
+    if (commandQueue.length > 0) cork(connection);
+    return sendTellingOutcome(pool, sent, commandQueue, () => {
+      // Last: what it hides must not stand in the cause.
+      hideSecrets(sent);
+      return send.call(connection, command, stream);
+    });
   };
 }
 

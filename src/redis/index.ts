@@ -1,14 +1,16 @@
 import { register, withoutFunctions } from '../pool/define.ts';
 import type { PoolSettings } from '../pool/options.ts';
+import type { RedisPool } from './api.ts';
 import { closeBeside } from './beside.ts';
 import { type ConnectionConfig, connect, disconnect, isClean, isUsable, onEnd } from './connection.ts';
 import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
-import { CommandPool, type RedisPool } from './redis-pool.ts';
+import { CommandPool } from './redis-pool.ts';
 
+export type { RedisCommands, RedisPool } from './api.ts';
 export type { RedisPoolOptions } from './options.ts';
-export type { RedisCommands, RedisPool } from './redis-pool.ts';
+export type { RetryOptions } from './retry.ts';
 
 /**
  * Defines a pool of Redis connections by name; opens nothing. The pool is a Redis client for plain commands.

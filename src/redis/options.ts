@@ -1,14 +1,15 @@
 import { InvalidOptionError } from '../errors.ts';
-import { anything, type Check, checkArgument, duration, flag, integer, nearestName, text } from '../options.ts';
+import { anything, type Check, checkArgument, checkOptions, duration, flag, integer, nearestName, text } from '../options.ts';
 import { checkMinimum, type PoolRules, RULE_CHECKS } from '../pool/options.ts';
 import type { RedisOptions } from './ioredis.ts';
+import { RETRY_CHECKS, type RetryOptions } from './retry.ts';
 
 /** Options of ioredis that the pool owns, each with what to say of it. */
 const OWNED = {
   lazyConnect: 'the pool connects when a connection is needed',
   retryStrategy: 'a connection that breaks is replaced by the pool, never reconnected',
   reconnectOnError: 'a connection that breaks is replaced by the pool, never reconnected',
-  maxRetriesPerRequest: 'no command is ever sent twice behind your back',
+  maxRetriesPerRequest: 'see retry, which sends again only what does no harm',
   autoResendUnfulfilledCommands: 'no command is ever sent twice behind your back',
   autoResubscribe: 'a subscription belongs to the lease that made it',
   enableOfflineQueue: 'commands wait for a lease, see acquireTimeoutMs',
@@ -40,6 +41,8 @@ export interface RedisPoolOptions extends OwnRules, Omit<RedisOptions, OwnedOpti
   readonly connectTimeoutMs?: number | undefined;
   /** How long a reply may take, in milliseconds; blocking commands have their own timeout on top. Then the connection is destroyed. Default 5,000. */
   readonly commandTimeoutMs?: number | undefined;
+  /** When a plain command whose connection broke is sent again; see the options of retry. Default `{}`. */
+  readonly retry?: RetryOptions | undefined;
   /** Defining the name again with other options is an error. Default false. */
   readonly unique?: boolean | undefined;
 }
@@ -79,6 +82,7 @@ const OWN_CHECKS = {
   service: text,
   connectTimeoutMs: duration(1),
   commandTimeoutMs: duration(1),
+  retry: record,
   unique: flag,
 };
 
@@ -137,6 +141,7 @@ export function checkRedisPool(name: string, options: RedisPoolOptions): void {
   checkArgument(where, 'options', options, record);
   for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual);
   checkMinimum(where, options);
+  if (options.retry) checkOptions(`${where}: retry`, options.retry, RETRY_CHECKS);
   if (options.url === undefined) return;
   for (const option of ['host', 'port', 'path', 'sentinels'] as const) {
     if (options[option] !== undefined)

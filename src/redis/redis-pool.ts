@@ -1,98 +1,33 @@
 import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
-import type * as api from '../pool/api.ts';
 import type { Lease } from '../pool/lease.ts';
 import { Pool } from '../pool/pool.ts';
+import { recently } from '../pool/recently.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
 import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
-
-/** Members of ioredis' class that are no commands, or not for a connection that others are on. */
-type NotOnPool =
-  | 'options'
-  | 'status'
-  | 'stream'
-  | 'isCluster'
-  | 'condition'
-  | 'commandQueue'
-  | 'autoPipelineQueueSize'
-  | 'mode'
-  | 'connect'
-  | 'disconnect'
-  | 'end'
-  | 'duplicate'
-  | 'defineCommand'
-  | 'getBuiltinCommands'
-  | 'createBuiltinCommand'
-  | 'addBuiltinCommand'
-  | 'addedBuiltinSet'
-  | 'scriptsSet'
-  | 'sendCommand'
-  | 'silentEmit'
-  | 'recoverFromFatalError'
-  | 'handleReconnection'
-  | 'on'
-  | 'once'
-  | 'off'
-  | 'addListener'
-  | 'removeListener'
-  | 'removeAllListeners'
-  | 'prependListener'
-  | 'prependOnceListener'
-  | 'emit'
-  | 'eventNames'
-  | 'listeners'
-  | 'rawListeners'
-  | 'listenerCount'
-  | 'setMaxListeners'
-  | 'getMaxListeners'
-  | 'multi'
-  | 'pipeline'
-  | 'exec'
-  | 'discard'
-  | 'watch'
-  | 'unwatch'
-  | 'select'
-  | 'auth'
-  | 'hello'
-  | 'reset'
-  | 'quit'
-  | 'monitor'
-  | 'sync'
-  | 'psync'
-  | 'subscribe'
-  | 'psubscribe'
-  | 'ssubscribe'
-  | 'unsubscribe'
-  | 'punsubscribe'
-  | 'sunsubscribe'
-  | 'wait'
-  | 'waitaof'
-  | 'readonly'
-  | 'readwrite'
-  | 'asking'
-  | `_${string}`;
-
-/** ioredis' commands, as they can be called on a pool. */
-export interface RedisCommands extends Omit<Redis, NotOnPool> {
-  /** Records commands; `exec()` plays them on one connection, in one piece. */
-  pipeline(commands?: unknown[][]): ChainableCommander;
-  /** Records a transaction; `exec()` plays it on one connection, in one piece. */
-  multi(commands?: unknown[][]): ChainableCommander;
-}
-
-/**
- * A pool that is a Redis client: `await redis.incr('n')`. Plain commands share a connection, blocking ones get one of
- * their own, whatever needs a connection for longer than a command is done in `use(fn)`. Commands that are not awaited
- * may run over several connections and in any order; `share(fn)` keeps one.
- */
-export type RedisPool = api.Pool<Redis> & RedisCommands;
+import { pause, type RetryOptions, retryAfterMs } from './retry.ts';
 
 type Method = (...args: unknown[]) => Promise<unknown>;
+type Run = (connection: Redis) => Promise<unknown> | undefined;
 type Callback = (error: unknown, result?: unknown) => void;
+
+/** What an attempt to have a command executed begins with. */
+interface Attempt {
+  readonly command: string;
+  readonly idempotent: boolean;
+  readonly attempts: number;
+  readonly begun: number;
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
 export class CommandPool extends Pool<Redis> {
+  #idempotent: IdempotentCommands | undefined;
+
   get #scripts(): readonly string[] {
     return Object.keys((this.plain as { scripts?: object } | undefined)?.scripts ?? {});
   }
@@ -103,6 +38,12 @@ export class CommandPool extends Pool<Redis> {
 
   multi(commands?: unknown, options?: unknown): ChainableCommander {
     return this.#recorder('multi', commands, options);
+  }
+
+  /** The commands, as they are sent when twice does no harm. */
+  get idempotent(): IdempotentCommands {
+    this.#idempotent ??= new IdempotentCommands(this);
+    return this.#idempotent;
   }
 
   /** Whoever asks for these wants one connection to keep: BullMQ, for one, sees by them what it was given. */
@@ -123,15 +64,16 @@ export class CommandPool extends Pool<Redis> {
   }
 
   /** Sends one command over a lease that ends with its reply. @param given What the method takes; `args` is what of it goes to the server. */
-  send(method: string, name: string, args: readonly unknown[], given = args): Promise<unknown> {
+  send(method: string, name: string, args: readonly unknown[], given = args, idempotent = false): Promise<unknown> {
     const callback = callbackOf(given);
-    if (callback) return withCallback(callback, this.send(method, name, withoutCallback(args), withoutCallback(given)));
+    if (callback) return withCallback(callback, this.send(method, name, withoutCallback(args), withoutCallback(given), idempotent));
     const problem = nameProblem(this.name, name);
     if (problem) return Promise.reject(problem);
     const kind = classify(name, args);
     if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
     const ms = kind === 'exclusive' ? blocksForMs(name, args) : 0;
-    return this.#onLease(ms, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...given));
+    const run = (connection: Redis) => (connection as unknown as Record<string, Method>)[method]?.(...given);
+    return this.#attempt({ command: name, idempotent, attempts: 1, begun: recently() }, ms, run);
   }
 
   /** Names the scripts of the definition as commands. @throws InvalidOptionError for a name that is taken. */
@@ -153,19 +95,46 @@ export class CommandPool extends Pool<Redis> {
     return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands, options);
   }
 
-  /** @param ms How long it blocks; 0 shares the connection. */
-  #onLease(ms: number, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+  /** Sends a command, and sends it again where that is safe. */
+  #attempt(attempt: Attempt, ms: number, run: Run): Promise<unknown> {
+    return this.#onLease(ms, run, (error) => {
+      const sinceMs = recently() - attempt.begun;
+      const waitMs = retryAfterMs(this.#retry, { ...attempt, error, sinceMs }, Math.random());
+      if (waitMs === undefined) throw error;
+      return pause(waitMs).then(() => this.#attempt({ ...attempt, attempts: attempt.attempts + 1 }, ms, run));
+    });
+  }
+
+  get #retry(): RetryOptions {
+    return (this.settings as { readonly retry?: RetryOptions }).retry ?? {};
+  }
+
+  /** @param ms How long it blocks; 0 shares the connection. @param onError What to do about an error of the command. */
+  #onLease(ms: number, run: Run, onError: (error: unknown) => unknown = rethrow): Promise<unknown> {
     try {
       const lease = this.lend(ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
-      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, run)) : untilReply(lease, run);
+      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, run, onError)) : untilReply(lease, run, onError);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 }
 
+/** The commands of a pool that may be executed twice; they are added below. */
+class IdempotentCommands {
+  readonly #pool: CommandPool;
+
+  constructor(pool: CommandPool) {
+    this.#pool = pool;
+  }
+
+  send(method: string, name: string, args: readonly unknown[], given = args): Promise<unknown> {
+    return this.#pool.send(method, name, args, given, true);
+  }
+}
+
 /** Not an async function: what it costs is felt with every command. */
-function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unknown> | undefined): Promise<unknown> {
+function untilReply(lease: Lease<Redis>, run: Run, onError: (error: unknown) => unknown): Promise<unknown> {
   let sent: Promise<unknown> | undefined;
   try {
     sent = run(lease.resource);
@@ -181,7 +150,8 @@ function untilReply(lease: Lease<Redis>, run: (connection: Redis) => Promise<unk
     (error: unknown) => {
       lease.release();
       // ioredis says that the connection is closed; the scope has closed it.
-      throw lease.interruption ?? error;
+      if (lease.interruption) throw lease.interruption;
+      return onError(error);
     },
   );
 }
@@ -191,20 +161,22 @@ function withCallback(callback: Callback, reply: Promise<unknown>): Promise<unkn
   return reply;
 }
 
-for (const [method, name] of METHODS) {
-  if (method in CommandPool.prototype) continue;
-  Object.defineProperty(CommandPool.prototype, method, {
-    value(this: CommandPool, ...args: unknown[]) {
-      return this.send(method, name, args);
-    },
-  });
-}
-for (const method of methodsOf('call')) {
-  Object.defineProperty(CommandPool.prototype, method, {
-    value(this: CommandPool, name: unknown, ...args: unknown[]) {
-      return this.send(method, name as string, args, [name, ...args]);
-    },
-  });
+for (const { prototype } of [CommandPool, IdempotentCommands]) {
+  for (const [method, name] of METHODS) {
+    if (method in prototype) continue;
+    Object.defineProperty(prototype, method, {
+      value(this: CommandPool | IdempotentCommands, ...args: unknown[]) {
+        return this.send(method, name, args);
+      },
+    });
+  }
+  for (const method of methodsOf('call')) {
+    Object.defineProperty(prototype, method, {
+      value(this: CommandPool | IdempotentCommands, name: unknown, ...args: unknown[]) {
+        return this.send(method, name as string, args, [name, ...args]);
+      },
+    });
+  }
 }
 // They run SCAN after SCAN on whatever they are methods of.
 for (const method of Object.getOwnPropertyNames(Redis.prototype).filter((own) => own.endsWith('Stream') && own.includes('can'))) {

@@ -22,6 +22,10 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
     declared: [['src/redis/options.ts', 'RedisPoolOptions']],
     refuse: (options) => defineRedisPool('refused', options),
   },
+  'option of retry': {
+    declared: [['src/redis/retry.ts', 'RetryOptions']],
+    refuse: (options) => defineRedisPool('refused', { retry: options }),
+  },
   'option of definePool': {
     declared: ['PoolFunctions', 'PoolRules', 'PoolOptions'].map((name) => ['src/pool/options.ts', name] as const),
     refuse: (options) => definePool('refused', { create: () => 1, ...options }),
@@ -52,6 +56,7 @@ function declaredIn(file: string, name: string): readonly Option[] {
 
 function typeOf(text: string): string {
   const type = text.replace(/^: /, '').replace(/ \| undefined$/, '');
+  if (type.startsWith('readonly number[] | (')) return 'number[] or function';
   if (text.startsWith('(') || type.includes('=>')) return 'function';
   return type === 'Lifetime | null' ? 'Scope' : type;
 }

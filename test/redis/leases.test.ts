@@ -125,7 +125,7 @@ describe('an exclusive lease', () => {
       });
       expect(await pool.use((connection) => connection.ping())).toBe('PONG');
       await pool.rpush('list', 'for nobody');
-      expect((await errorOf(() => popped)).message).toBe('Connection is closed.');
+      expect(await errorOf(() => popped)).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'unknown' });
       expect(await pool.lrange('list', 0, -1)).toEqual(['for nobody']);
     });
   });

@@ -197,7 +197,7 @@ describe('pipeline() of a pool', () => {
       popped = pool.pipeline().blpop('list', 0).exec();
       await until(() => pool.stats().exclusive === 1);
     });
-    expect(await popped).toEqual([[expect.objectContaining({ message: 'Connection is closed.' })]]);
+    expect(await popped).toEqual([[expect.objectContaining({ code: 'ERR_REDIS_CONNECTION', outcome: 'unknown' })]]);
   });
 
   it('refuses a blocking command on a shared lease', async () => {

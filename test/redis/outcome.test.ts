@@ -1,0 +1,131 @@
+import { Redis } from 'ioredis';
+import { type RedisConnectionError, withRoot } from 'scoped-pool';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { useRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+import { errorOf, poolOn } from './support.ts';
+
+const redis = useRedis({ fresh: true });
+let proxy: FaultProxy;
+beforeEach(async () => {
+  await redis().observer.flushall();
+  proxy = await FaultProxy.start(redis().server);
+});
+afterEach(() => proxy.stop());
+
+const times = <R>(count: number, fn: (n: number) => R) => Array.from({ length: count }, (_, n) => fn(n));
+const closed = { code: 'ERR_REDIS_CONNECTION', cause: { message: 'Connection is closed.' } };
+
+/** Drops the replies until the server has executed what was sent, then resets the connections. */
+async function loseReplies(executed: () => Promise<boolean>): Promise<void> {
+  proxy.blackHole('replies');
+  await until(executed);
+  proxy.reset();
+}
+
+describe('a connection that breaks after the server has executed and before it is heard', () => {
+  it('fails writes with an unknown outcome, and has each executed once', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url });
+      await pool.ping();
+      proxy.blackHole('replies');
+      const pushed = times(30, (n) => errorOf(() => pool.rpush('list', n)));
+      await loseReplies(async () => (await redis().observer.llen('list')) === 30);
+      for (const error of await Promise.all(pushed)) expect(error).toMatchObject({ ...closed, outcome: 'unknown' });
+      expect(await pool.llen('list')).toBe(30);
+    });
+  });
+
+  it('reads again, and the caller notices nothing', async () => {
+    await redis().observer.set('a', 'x');
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url });
+      await pool.ping();
+      const before = Number(await redis().info('total_commands_processed'));
+      proxy.blackHole('replies');
+      const read = Promise.all([pool.get('a'), pool.call('GET', 'a'), pool.exists('a'), pool.getBuffer('a')]);
+      await loseReplies(async () => Number(await redis().info('total_commands_processed')) > before + 4);
+      expect(await read).toEqual(['x', 'x', 1, Buffer.from('x')]);
+      expect(pool.stats().created).toBe(2);
+    });
+  });
+
+  it('writes again what the caller has called idempotent', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url });
+      await pool.ping();
+      proxy.blackHole('replies');
+      const written = Promise.all([pool.idempotent.set('a', 1), pool.idempotent.call('SADD', 's', 'm')]);
+      await loseReplies(async () => (await redis().observer.exists('a', 's')) === 2);
+      expect(await written).toEqual(['OK', 0]);
+    });
+  });
+
+  it('says so of what is sent in use(fn), in a pipeline and in a transaction, and sends nothing again', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, max: 3 });
+      await Promise.all(times(3, () => pool.use((connection) => connection.ping())));
+      proxy.blackHole('replies');
+      const used = errorOf(() => pool.use((connection) => connection.incr('a')));
+      const piped = pool.pipeline().incr('b').get('b').exec();
+      const moved = errorOf(() => pool.multi().incr('c').exec());
+      await loseReplies(async () => (await redis().observer.exists('a', 'b', 'c')) === 3);
+      expect(await used).toMatchObject({ ...closed, outcome: 'unknown' });
+      expect(await moved).toMatchObject({ outcome: 'unknown' });
+      for (const [error] of (await piped) ?? []) expect(error).toMatchObject({ ...closed, outcome: 'unknown' });
+      expect(await redis().observer.mget('a', 'b', 'c')).toEqual(['1', '1', '1']);
+    });
+  });
+});
+
+describe('a server that refuses what it does not execute', () => {
+  it('is asked again, and the command succeeds once it is master again', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const written = pool.set('a', 1);
+      setTimeout(() => redis().observer.replicaof('NO', 'ONE'), 30);
+      expect(await written).toBe('OK');
+    });
+  });
+
+  it('fails the command as rejected when it goes on, after a bounded number of attempts', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { retry: { delaysMs: [1, 2] } });
+      await redis().observer.config('RESETSTAT');
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const error = (await errorOf(() => pool.set('a', 1))) as RedisConnectionError;
+      await redis().observer.replicaof('NO', 'ONE');
+      expect(error).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'rejected', cause: { name: 'ReplyError' } });
+      expect(error.message).toContain('READONLY');
+      expect(await redis().observer.info('errorstats')).toContain('errorstat_READONLY:count=3');
+    });
+  });
+});
+
+describe('what has nothing to do with the connection', () => {
+  it('is thrown as ioredis throws it', async () => {
+    const raw = new Redis(redis().url);
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      await pool.set('a', 'x');
+      const mine = await errorOf(() => pool.incr('a'));
+      const theirs = await errorOf(() => raw.incr('a'));
+      expect(`${mine.name}: ${mine.message}`).toBe(`${theirs.name}: ${theirs.message}`);
+      expect(mine).not.toHaveProperty('outcome');
+    });
+    await raw.quit();
+  });
+
+  it('is not sent, and says so, on a connection that its holder has closed', async () => {
+    await withRoot(async () => {
+      const error = await poolOn(redis()).use(async (connection) => {
+        connection.disconnect();
+        return errorOf(() => connection.incr('a'));
+      });
+      expect(error).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'not-sent' });
+      expect(await redis().observer.exists('a')).toBe(0);
+    });
+  });
+});
