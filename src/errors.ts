@@ -231,6 +231,22 @@ export class PoolDeadlockError extends ScopedPoolError {
   }
 }
 
+/** No connection can be made, and to try again is of no use; the `cause` is what `create` threw. */
+export class PoolUnavailableError extends ScopedPoolError {
+  readonly code = 'ERR_POOL_UNAVAILABLE';
+  readonly facts: AcquireFacts;
+
+  constructor(facts: AcquireFacts, cause: unknown) {
+    const why = cause instanceof Error ? `: ${redact(cause.message)}` : '';
+    super(
+      `pool "${facts.pool}" of scope "${facts.scope}": no connection can be made, and to try again is of no use${why}. ` +
+        'Correct the options: user, password, database',
+      cause,
+    );
+    this.facts = facts;
+  }
+}
+
 /** More acquires would wait than `maxWaiters` allows. */
 export class TooManyWaitersError extends ScopedPoolError {
   readonly code = 'ERR_POOL_TOO_MANY_WAITERS';

@@ -1,7 +1,7 @@
 import { CHANNELS, type Message, publish } from '../channels.ts';
 import { after, cancel, now } from '../clock.ts';
 import { atRoot } from '../context.ts';
-import { AcquireAbortedError, type LeaseLeakedError, PoolClosedError } from '../errors.ts';
+import { AcquireAbortedError, type LeaseLeakedError, PoolClosedError, PoolUnavailableError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
 import { Execution } from './execution.ts';
 import { Factory } from './factory.ts';
@@ -10,7 +10,7 @@ import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
 import { OverdueWatch } from './overdue.ts';
 import { recently } from './recently.ts';
-import { type PoolStats, statsOf } from './report.ts';
+import { acquireFacts, type PoolStats, statsOf } from './report.ts';
 import { Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
@@ -50,7 +50,16 @@ export class Engine<T> {
     this.scheduler = new Scheduler(rules.max, rules.maxSharers, new Execution(this));
     this.keeper = new Keeper(rules, this.#factory, this.scheduler);
     const onChanged = () => this.waiting.lookForDeadlock();
-    this.supply = new Supply({ pool: name, factory: this.#factory, root, scheduler: this.scheduler, keeper: this.keeper, onChanged });
+    const onFinal = (error: unknown) => this.waiting.refuseAll((lease) => new PoolUnavailableError(acquireFacts(this, lease), error));
+    this.supply = new Supply({
+      pool: name,
+      factory: this.#factory,
+      root,
+      scheduler: this.scheduler,
+      keeper: this.keeper,
+      onChanged,
+      onFinal,
+    });
     this.waiting = new Waiting(this);
     const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
     this.#sampler = new Sampler(seeksLeaks);
@@ -195,7 +204,7 @@ export class Engine<T> {
     this.#overdue?.stop();
     // First the slots, so that no waiter gets what another one leaves. What is held closes when its last holder has left.
     for (const slot of this.scheduler.slots) this.scheduler.retire(slot, 'closed');
-    this.waiting.refuseAll(closed);
+    this.waiting.refuseAll(() => closed);
     const timer = graceMs === Number.POSITIVE_INFINITY ? undefined : after(graceMs, () => this.#abandonAll());
     await this.supply.until(() => this.scheduler.open === 0);
     cancel(timer);

@@ -86,6 +86,12 @@ export class Factory<T> {
     return functions.reset === undefined || this.#answer('reset', () => functions.reset?.(resource));
   }
 
+  /** Whether to try again is of no use after this error of `create`. */
+  isFinal(error: unknown): boolean {
+    const functions = this.#functions;
+    return functions.isFinal !== undefined && this.#answer('isFinal', () => functions.isFinal?.(error) ?? false);
+  }
+
   watch(resource: T, report: (cause?: unknown) => void): void {
     this.#functions.onDead?.(resource, report);
   }
@@ -96,7 +102,7 @@ export class Factory<T> {
   }
 
   /** Whatever is no plain answer is reported, and counts as no. */
-  #answer(name: 'isUsable' | 'reset', question: () => unknown): boolean {
+  #answer(name: 'isUsable' | 'reset' | 'isFinal', question: () => unknown): boolean {
     try {
       const answer = question();
       if (!(answer instanceof Promise)) return answer !== false;

@@ -15,6 +15,8 @@ export interface PoolFunctions<T> {
   isUsable?(resource: T): boolean;
   /** Called when an exclusive lease ends; `false` when the resource cannot be lent again and is to be replaced. */
   reset?(resource: T): boolean;
+  /** Whether an error of `create` says that to try again is of no use, such as a wrong password: then whoever waits gets it at once. */
+  isFinal?(error: unknown): boolean;
   /** Called with each new resource: to report when it dies by itself, so that it is replaced. */
   onDead?(resource: T, report: (cause?: unknown) => void): void;
 }
@@ -118,7 +120,15 @@ export const RULE_CHECKS = {
   codelIntervalMs: duration(1),
 } satisfies Record<keyof PoolRules, unknown>;
 
-const FUNCTION_CHECKS = { create: callable, destroy: callable, validate: callable, isUsable: callable, reset: callable, onDead: callable };
+const FUNCTION_CHECKS = {
+  create: callable,
+  destroy: callable,
+  validate: callable,
+  isUsable: callable,
+  reset: callable,
+  isFinal: callable,
+  onDead: callable,
+};
 const POOL_CHECKS = { ...FUNCTION_CHECKS, ...RULE_CHECKS, unique: flag } satisfies Record<keyof PoolOptions<unknown>, unknown>;
 
 /** @throws InvalidOptionError */

@@ -32,6 +32,7 @@ export class Supply<T> {
   readonly #scheduler: Scheduler<T>;
   readonly #keeper: Keeper<T>;
   readonly #onChanged: () => void;
+  readonly #onFinal: (error: unknown) => void;
   readonly counts: SupplyCounts = {
     created: 0,
     createMs: 0,
@@ -46,7 +47,7 @@ export class Supply<T> {
   #stopped = false;
   #listeners: readonly (() => void)[] = [];
 
-  /** @param parts.onChanged Called when a resource has come, could not be made, or is gone, and whoever wanted the place has it. */
+  /** @param parts.onChanged Called when a resource has come, could not be made, or is gone, and whoever wanted the place has it. @param parts.onFinal Called when none can be made, now or later. */
   constructor(parts: {
     pool: string;
     factory: Factory<T>;
@@ -54,6 +55,7 @@ export class Supply<T> {
     scheduler: Scheduler<T>;
     keeper: Keeper<T>;
     onChanged: () => void;
+    onFinal: (error: unknown) => void;
   }) {
     this.#pool = parts.pool;
     this.#factory = parts.factory;
@@ -61,6 +63,7 @@ export class Supply<T> {
     this.#scheduler = parts.scheduler;
     this.#keeper = parts.keeper;
     this.#onChanged = parts.onChanged;
+    this.#onFinal = parts.onFinal;
   }
 
   create(slot: Slot<T>): void {
@@ -207,6 +210,8 @@ export class Supply<T> {
     this.lastError = error;
     if (!this.#stopped) this.#backOff();
     this.#scheduler.failed(slot);
+    // Where one is open, whoever waits is served by that.
+    if (!this.#stopped && this.#scheduler.slots.size === 0 && this.#factory.isFinal(error)) this.#onFinal(error);
     this.#changed();
   }
 

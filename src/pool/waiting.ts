@@ -97,9 +97,9 @@ export class Waiting<T> {
     waiter.caller.reject(error);
   }
 
-  refuseAll(error: Error): void {
+  refuseAll(errorFor: (lease: Lease<T>) => Error): void {
     this.#deadlocks.stop();
-    for (const waiter of [...this.#engine.scheduler.waiters]) this.refuse(waiter, error);
+    for (const waiter of [...this.#engine.scheduler.waiters]) this.refuse(waiter, errorFor(waiter.lease));
   }
 
   /** Whether so many wait that this one is to be refused, though it could be served. Never one who holds a connection already. */

@@ -71,6 +71,13 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
   });
 }
 
+/** Whether the server will say the same next time: who we are or what we want there is wrong. */
+export function isFinal(error: unknown): boolean {
+  return (
+    error instanceof Error && error.name === 'ReplyError' && /^(?:WRONGPASS|NOAUTH|NOPERM|ERR (?:DB index|invalid DB))/.test(error.message)
+  );
+}
+
 /**
  * Whether the connection looks alive, as far as can be seen without asking the server: a socket that was destroyed or
  * ended by the other side is not readable, one that we have ended is not writable.

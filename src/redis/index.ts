@@ -2,7 +2,7 @@ import { register, withoutFunctions } from '../pool/define.ts';
 import type { PoolSettings } from '../pool/options.ts';
 import type { RedisPool } from './api.ts';
 import { closeBeside } from './beside.ts';
-import { type ConnectionConfig, connect, disconnect, isClean, isUsable, onEnd } from './connection.ts';
+import { type ConnectionConfig, connect, disconnect, isClean, isFinal, isUsable, onEnd } from './connection.ts';
 import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
@@ -43,6 +43,7 @@ function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis
     reset: isClean,
     onLeave: leave,
     onDead: onEnd,
+    isFinal,
     // The library's own commands need no guard: they end before their lease does.
     guard: (connection, lease) => (lease.kind === 'user' ? guard(name, connection, lease) : connection),
     plain: { kind: 'redis', ...withoutFunctions(options) },

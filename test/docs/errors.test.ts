@@ -24,6 +24,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.IncompatibleCopyError('1', '2'), 'Install one version'],
   [new errors.AcquireTimeoutError(facts), 'raise max'],
   [new errors.PoolDeadlockError(facts), 'work with the connection you were given'],
+  [new errors.PoolUnavailableError(facts, new Error('why')), 'Correct the options'],
   [new errors.TooManyWaitersError(facts, 5), 'raise max'],
   [new errors.PoolOverloadedError(facts, 50), 'or raise max'],
   [new errors.AcquireAbortedError('redis', new Error('why')), 'See the cause'],

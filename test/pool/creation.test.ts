@@ -55,6 +55,33 @@ describe('Rule 6: failing creation', () => {
     });
   });
 
+  it('refuses all who wait at once, and tries on for those who come, after an error that is final', async () => {
+    const wrong = new Error('wrong password');
+    const server = new Server();
+    server.onCreate = () => Promise.reject(server.attempts > 2 ? refused : wrong);
+    const pool = poolOf(server, { max: 1, acquireTimeoutMs: 60_000, isFinal: (error) => error === wrong });
+    await withRoot(async () => {
+      const errors = await Promise.all([1, 2, 3].map(() => pool.acquire().catch((error: unknown) => error)));
+      expect(errors).toMatchObject([1, 2, 3].map(() => ({ code: 'ERR_POOL_UNAVAILABLE', cause: wrong, facts: { pool: pool.name } })));
+      expect(server.attempts).toBe(1);
+      await expect(pool.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
+      await expect(pool.acquire({ acquireTimeoutMs: 20 })).rejects.toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    });
+  });
+
+  it('lets those wait who a connection will come back to, whatever error is final', async () => {
+    const server = new Server();
+    server.onCreate = () => (server.attempts > 1 ? Promise.reject(refused) : undefined);
+    const pool = poolOf(server, { max: 2, isFinal: () => true });
+    await withRoot(async () => {
+      const lease = await pool.acquire();
+      const waiting = pool.acquire();
+      await until(() => pool.stats().createFailed > 0);
+      lease.release();
+      (await waiting).release();
+    });
+  });
+
   it('reports it when a late arrival cannot be destroyed', async () => {
     const server = new Server();
     const late = gate();
