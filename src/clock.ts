@@ -1,5 +1,5 @@
 // From node:timers, so that the fake timers of a test, which replace the globals, do not stop the library.
-import { clearTimeout, setTimeout } from 'node:timers';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 
 /** Milliseconds of a clock that never goes back. Bound here, before a test's fake timers replace it. */
 export const now: () => number = performance.now.bind(performance);
@@ -21,6 +21,11 @@ export function after(ms: number, fn: () => void): Timer {
 /** As {@link after}, for upkeep that must not keep the process alive. */
 export function afterIdly(ms: number, fn: () => void): Timer {
   return after(ms, fn).unref();
+}
+
+/** Resolves when the event loop has asked the system what is new. The first callback may still come before it asks. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(() => void setImmediate(resolve)));
 }
 
 export function cancel(timer: Timer | undefined): void {

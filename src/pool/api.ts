@@ -53,7 +53,8 @@ export interface Pool<T> {
 
   /**
    * An exclusive lease where that can be had at once, on a connection that is open and idle; else nothing. For hot
-   * loops, `pool.tryAcquire() ?? (await pool.acquire())`, and for work that can also be done without.
+   * loops, `pool.tryAcquire() ?? (await pool.acquire())`, and for work that can also be done without. One that would have
+   * to be looked at first, for it may have died meanwhile, is none.
    */
   tryAcquire(): Lease<T> | undefined;
 

@@ -70,6 +70,11 @@ export class Factory<T> {
       throw new FactoryTimeoutError(this.#pool, 'destroy', ms);
   }
 
+  /** Whether a look at a resource says something. */
+  get canJudge(): boolean {
+    return this.#functions.isUsable !== undefined;
+  }
+
   get canValidate(): boolean {
     return this.#functions.validate !== undefined;
   }

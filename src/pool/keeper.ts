@@ -8,6 +8,12 @@ import type { Slot } from './slot.ts';
 import { Standstill } from './standstill.ts';
 import { checkAtOf, oldAtOf, onTick } from './upkeep.ts';
 
+/**
+ * What came free less than so long ago, in milliseconds, was heard of in this turn of the event loop. What is idle for
+ * longer may have died without the process having been told: it takes a turn to hear of it.
+ */
+const SAME_TURN_MS = 1;
+
 /** Looks after what is open: keeps the minimum, ends what is old or idle, and knows what has to be checked before it is lent. */
 export class Keeper<T> {
   readonly #rules: Rules;
@@ -35,7 +41,7 @@ export class Keeper<T> {
 
   /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
-    slot.provenAt = recently();
+    slot.provenAt = this.#factory.canJudge ? now() : recently();
     if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
     if (this.#stopped) return;
     this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
@@ -44,9 +50,16 @@ export class Keeper<T> {
 
   /** Whether the resource has to be checked before it is lent. */
   isStale(slot: Slot<T>): boolean {
+    if (this.needsValidation(slot)) return true;
+    return slot.holders === 0 && this.#factory.canJudge && now() - slot.provenAt > SAME_TURN_MS;
+  }
+
+  /** Whether the resource has to be asked whether it lives; else a look tells enough, in the next turn of the event loop. */
+  needsValidation(slot: Slot<T>): boolean {
     if (!this.#factory.canValidate) return false;
     this.#standstill.look();
-    return slot.isSuspect || recently() - slot.provenAt >= this.#rules.validateAfterIdleMs;
+    const time = recently();
+    return slot.isSuspect || time - slot.provenAt >= this.#rules.validateAfterIdleMs || time >= checkAtOf(slot, this.#rules);
   }
 
   /** Opens what is missing to the minimum. */

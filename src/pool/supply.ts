@@ -1,5 +1,5 @@
 import { CHANNELS, publish, traced } from '../channels.ts';
-import { afterIdly, cancel, now, type Timer } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, now, type Timer } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import type { Scope } from '../scope/index.ts';
 import { backoffMs } from './backoff.ts';
@@ -83,19 +83,24 @@ export class Supply<T> {
       // Not at once: what the user's function does must not happen in the middle of a decision.
       await undefined;
       if (slot.state !== 'checking') return;
-      const isAlive = await this.#factory.validate(slot.resource as T).then(
-        () => true,
-        (error: unknown) => {
-          slot.cause = error;
-          return false;
-        },
-      );
-      if (!isAlive) this.#scheduler.retire(slot, 'invalid');
-      else if (slot.state === 'checking') {
-        slot.isSuspect = false;
-        this.#scheduler.arrived(slot);
+      if (this.#keeper.needsValidation(slot)) await this.#validate(slot);
+      else {
+        // The process hears of what has died with the next turn of the event loop, not before.
+        await nextTurn();
+        if (!this.isUsable(slot)) this.#scheduler.retire(slot, 'dead');
       }
+      if (slot.state === 'checking') this.#scheduler.arrived(slot);
     });
+  }
+
+  async #validate(slot: Slot<T>): Promise<void> {
+    try {
+      await this.#factory.validate(slot.resource as T);
+      slot.isSuspect = false;
+    } catch (error) {
+      slot.cause = error;
+      this.#scheduler.retire(slot, 'invalid');
+    }
   }
 
   close(slot: Slot<T>): void {

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { errorOf, poolOn } from './support.ts';

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { type RedisConnectionError, withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { errorOf, poolOn } from './support.ts';

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { currentScope, withRoot } from 'scoped-pool';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
 import { errorOf, poolOn } from './support.ts';
 

@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FaultProxy } from './fault-proxy.ts';
-import { useRedis } from './redis.ts';
-import { until } from './until.ts';
+import { FaultProxy } from '../../dev/fault-proxy.ts';
+import { useRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 describe('FaultProxy', () => {
   const redis = useRedis();
@@ -46,14 +46,17 @@ describe('FaultProxy', () => {
     expect(proxy).toMatchObject({ accepted: 1, open: 1 });
   });
 
-  it('swallows requests, and passes later ones on when healed', async () => {
+  it('swallows requests until healed, and then resets whoever lost some', async () => {
     const client = await connected();
     proxy.blackHole();
-    expect(await orSilence(client.set('lost', 1))).toBe('silence');
+    const other = await connected();
+    const lost = client.set('lost', 1);
+    expect(await orSilence(lost)).toBe('silence');
     expect(await redis().observer.exists('lost')).toBe(0);
     proxy.heal();
-    client.set('found', 1).catch(() => {});
-    await until(() => redis().observer.exists('found'));
+    await expect(lost).rejects.toThrow();
+    expect(await other.ping()).toBe('PONG');
+    await until(async () => proxy.open === 1 && (await redis().clients('through')).length === 1);
   });
 
   it('swallows replies alone, so that the command is executed', async () => {
@@ -79,6 +82,15 @@ describe('FaultProxy', () => {
     const replies = Promise.all([client.set('n', 1), client.incr('n'), client.get('n')]);
     expect(await orSilence(replies)).toBe('silence');
     expect(await replies).toEqual(['OK', 2, '2']);
+  });
+
+  it('keeps the order of bytes when the delay ends', async () => {
+    const client = await connected();
+    proxy.delayMs = 20;
+    const first = client.incr('order');
+    await new Promise((resolve) => setImmediate(resolve));
+    proxy.delayMs = 0;
+    expect(await Promise.all([first, client.get('order')])).toEqual([1, '1']);
   });
 
   it.each(['reset', 'finish'] as const)('%s() ends the open connections', async (end) => {

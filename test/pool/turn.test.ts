@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { withRoot } from '../../src/index.ts';
+import { poolOf, Server } from './support.ts';
+
+describe('one that was idle', () => {
+  it('is lent after a turn of the event loop, in which its death is heard of', async () => {
+    const dead = new Set<number>();
+    const pool = poolOf(new Server(), { max: 1, isUsable: ({ id }) => !dead.has(id) });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      await sleep(5);
+      // What the system knows already, and tells with the next turn.
+      setImmediate(() => setImmediate(() => dead.add(1)));
+      await pool.use(({ id }) => expect(id).toBe(2));
+      expect(pool.stats().closedBy.dead).toBe(1);
+    });
+  });
+
+  it('is lent at once in the turn in which it came free', async () => {
+    const pool = poolOf(new Server(), { max: 1, isUsable: () => true });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      pool.tryAcquire()?.release();
+      expect(pool.stats().acquired).toBe(2);
+      await sleep(5);
+      expect(pool.tryAcquire()).toBeUndefined();
+    });
+  });
+
+  it('is lent at once where nothing can be seen of it', async () => {
+    const pool = poolOf(new Server(), { max: 1 });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      await sleep(5);
+      expect(pool.tryAcquire()).toBeDefined();
+    });
+  });
+
+  it('does not count as validated by that: what keepaliveMs and validateAfterIdleMs ask for is asked', async () => {
+    const asked: number[] = [];
+    const pool = poolOf(new Server(), { max: 1, isUsable: () => true, validate: ({ id }) => asked.push(id), validateAfterIdleMs: 30 });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      await sleep(5);
+      await pool.use(() => {});
+      expect(asked).toEqual([]);
+      await sleep(60);
+      await pool.use(() => {});
+      expect(asked).toEqual([1]);
+    });
+  });
+});
