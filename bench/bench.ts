@@ -4,6 +4,10 @@ export type Bench = (options: BenchOptions) => Promise<BenchResult>;
 export interface BenchOptions {
   /** A short run that shows that the bench works, not a figure to quote. */
   readonly quick: boolean;
+  /** How long to run, where a bench has no end of its own. */
+  readonly seconds?: number | undefined;
+  /** What chance begins with, where a bench leaves something to it; it says which. */
+  readonly seed?: number | undefined;
 }
 
 export interface BenchResult {

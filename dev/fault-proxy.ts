@@ -53,22 +53,20 @@ export class FaultProxy {
     return this.#wires.size;
   }
 
-  /** Bytes of the open connections vanish, and nobody is told: a pulled cable. `heal()` ends it for later bytes. */
+  /** Bytes of the open connections vanish, and nobody is told: a pulled cable. New connections are not concerned. */
   blackHole(...directions: Direction[]): void {
     const lost = directions.length === 0 ? EVERYTHING : new Set(directions);
     for (const wire of this.#wires) wire.lost = lost;
   }
 
+  /** Ends `blackHole()`: connections that were in it are reset, for TCP never goes on behind a gap. */
   heal(): void {
-    for (const wire of this.#wires) wire.lost = NOTHING;
+    for (const wire of this.#wires) if (wire.lost.size > 0) cut(wire);
   }
 
   /** Resets the open connections (RST). */
   reset(): void {
-    for (const { client, server } of this.#wires) {
-      client.resetAndDestroy();
-      server?.destroy();
-    }
+    for (const wire of this.#wires) cut(wire);
   }
 
   /** Ends the open connections in order (FIN), as a server does that shuts down. */
@@ -145,16 +143,27 @@ export class FaultProxy {
   }
 
   #forward(wire: Wire, from: Socket, to: Socket, direction: Direction): void {
+    const held: (() => void)[] = [];
     from.on('data', (bytes) => {
-      if (!wire.lost.has(direction)) this.#later(() => to.writable && to.write(bytes));
+      if (!wire.lost.has(direction)) this.#later(held, () => to.writable && to.write(bytes));
     });
     from.on('end', () => {
-      if (!wire.lost.has(direction)) this.#later(() => to.end());
+      if (!wire.lost.has(direction)) this.#later(held, () => to.end());
     });
   }
 
-  #later(fn: () => void): void {
-    if (this.delayMs > 0) setTimeout(fn, this.delayMs);
-    else fn();
+  /** Whatever is held back leaves in the order in which it came, also when the delay has changed meanwhile. */
+  #later(held: (() => void)[], fn: () => void): void {
+    if (this.delayMs === 0 && held.length === 0) {
+      fn();
+      return;
+    }
+    held.push(fn);
+    setTimeout(() => held.shift()?.(), this.delayMs);
   }
+}
+
+function cut({ client, server }: Wire): void {
+  client.resetAndDestroy();
+  server?.destroy();
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { useCompiled } from '../support/compiled.ts';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
+import { useCompiled } from '../support/compiled.ts';
 import { useRedis } from '../support/redis.ts';
 
 const redis = useRedis();

@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { FaultProxy } from '../dev/fault-proxy.ts';
+import { startRedis } from '../dev/redis-server.ts';
+import { Scope } from '../src/index.ts';
+import { defineRedisPool, type RedisPool } from '../src/redis/index.ts';
+import type { BenchOptions, BenchResult } from './bench.ts';
+import { Account, type Audit } from './chaos/account.ts';
+import { causeFaults, type World } from './chaos/faults.ts';
+import { FIXED, Load } from './chaos/load.ts';
+import { Random } from './chaos/random.ts';
+import { Sockets } from './chaos/sockets.ts';
+
+/** Connections that each root scope may have. */
+const LIMITS = [4, 6, 3];
+
+/** When every command must be settled that was sent before, in milliseconds: it waited for a lease, was tried four times, and once more for a lease each time. */
+const SETTLED_MS = 15_000;
+
+/** Written before the reply, so that what a client was told outlives the process; the machine does not die. */
+const SERVER = { fresh: true, appendOnly: true, args: ['--appendfsync', 'no', '--enable-debug-command', 'yes'] };
+
+/**
+ * 500 commands per second of all kinds while connections, network and server fail at random; in the end, what the client
+ * was told is compared with what is in Redis.
+ */
+export async function bench({ quick, seconds = quick ? 5 : 20, seed = Date.now() % 1e6 }: BenchOptions): Promise<BenchResult> {
+  console.log(`--seconds ${seconds} --seed ${seed}`);
+  const server = await startRedis(SERVER);
+  const proxy = await FaultProxy.start(server);
+  const observer = new Redis(server.url, { connectionName: 'observer', maxRetriesPerRequest: null });
+  observer.on('error', () => {});
+  const world = { server, proxy, observer, random: new Random(seed) };
+  try {
+    return await report(world, seconds);
+  } finally {
+    observer.disconnect();
+    await proxy.stop();
+    await server.stop();
+  }
+}
+
+/** Heap and sockets, once near the begin and once in the end. */
+interface Level {
+  readonly heapMb: number;
+  readonly sockets: number;
+}
+
+/** What came out of a run. */
+interface Run {
+  readonly account: Account;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly early: Level;
+  readonly late: Level;
+  readonly unhandled: readonly unknown[];
+  readonly pending: number;
+  readonly maxOpen: number;
+}
+
+async function report(world: World, seconds: number): Promise<BenchResult> {
+  const { account, faults, early, late, unhandled, pending, maxOpen } = await run(world, seconds);
+  const zeros = {
+    ...(await account.audit(world.observer)),
+    ...zerosOf(account),
+    pendingForever: pending,
+    unhandledRejections: unhandled.length,
+  };
+  const limit = LIMITS.reduce((sum, max) => sum + max);
+  const told = {
+    commands: account.count(),
+    confirmed: account.count('confirmed'),
+    failed: account.count('failed'),
+    unknown: account.count('unknown'),
+  };
+  for (const error of [...account.unexplained, ...unhandled].slice(0, 3)) console.error(error);
+  return {
+    rows: Object.entries(faults).map(([fault, times]) => ({ fault, times })),
+    figures: {
+      ...told,
+      ...zeros,
+      maxOpen,
+      limit,
+      slowestMs: Math.round(account.slowestMs),
+      heapMb: [early.heapMb, late.heapMb],
+      sockets: [early.sockets, late.sockets],
+    },
+    failure: failureOf(zeros, maxOpen, limit),
+  };
+}
+
+function zerosOf({ wrongReplies, unexplained }: Account): { readonly wrongReplies: number; readonly unexplained: number } {
+  return { wrongReplies, unexplained: unexplained.length };
+}
+
+function failureOf(zeros: Audit & Record<string, number>, maxOpen: number, limit: number): string | undefined {
+  const wrong = Object.entries(zeros).filter(([, count]) => count !== 0);
+  if (maxOpen > limit) wrong.push([`maxOpen above ${limit}`, maxOpen]);
+  return wrong.length === 0 ? undefined : wrong.map(([name, count]) => `${name}: ${count}`).join(', ');
+}
+
+async function run(world: World, seconds: number): Promise<Run> {
+  const { proxy, observer, random } = world;
+  for (let n = 0; n < FIXED; n++) await observer.set(`fixed:${n}`, n);
+  const unhandled: unknown[] = [];
+  process.on('unhandledRejection', (error) => unhandled.push(error));
+  const sockets = new Sockets(proxy.port);
+  const pool = defineRedisPool('chaos', { url: proxy.url, commandTimeoutMs: 300, connectTimeoutMs: 500, acquireTimeoutMs: 2_000 });
+  const scopes = LIMITS.map((max, n) => new Scope({ parent: null, name: `root-${n}`, limits: { chaos: max }, onError: () => {} }));
+  const account = new Account();
+  const signal = AbortSignal.timeout(seconds * 1_000);
+  const loaded = new Load(pool, account, new Random(random.between(1, 1e6))).run(scopes, signal);
+  const caused = causeFaults(world, signal);
+  await sleep((seconds * 1_000) / 4);
+  const early = level(sockets);
+  await loaded;
+  const faults = await caused;
+  const pending = await settled(account);
+  await works(pool, scopes);
+  const late = level(sockets);
+  for (const scope of scopes) await scope.close();
+  sockets.stop();
+  return { account, faults, early, late, unhandled, pending, maxOpen: sockets.most };
+}
+
+/** How many commands are still pending when all must be settled. */
+async function settled(account: Account): Promise<number> {
+  const end = performance.now() + SETTLED_MS;
+  while (account.count('pending') > 0 && performance.now() < end) await sleep(50);
+  return account.count('pending');
+}
+
+/** @throws when a pool has not healed though nothing is wrong any more. */
+async function works(pool: RedisPool, scopes: readonly Scope[]): Promise<void> {
+  for (const scope of scopes) await scope.run(() => pool.ping());
+}
+
+function level(sockets: Sockets): Level {
+  globalThis.gc?.();
+  return { heapMb: Math.round(process.memoryUsage().heapUsed / 1e5) / 10, sockets: sockets.open };
+}
