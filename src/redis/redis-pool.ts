@@ -1,10 +1,11 @@
-import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
+import { CommandRefusedError, InvalidOptionError, NotAConnectionError, RedisConnectionError } from '../errors.ts';
 import type { Lease } from '../pool/lease.ts';
 import { Pool } from '../pool/pool.ts';
 import { recently } from '../pool/recently.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
+import { isReading } from './reading.ts';
 import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
 import { pause, type RetryOptions, retryAfterMs } from './retry.ts';
 
@@ -22,6 +23,11 @@ interface Attempt {
 
 function rethrow(error: unknown): never {
   throw error;
+}
+
+/** Whether nobody knows of a command that changes something whether it was executed. */
+function isDoubtful({ command }: Attempt, error: unknown): boolean {
+  return error instanceof RedisConnectionError && error.outcome === 'unknown' && !isReading(command);
 }
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
@@ -101,7 +107,9 @@ export class CommandPool extends Pool<Redis> {
       const sinceMs = recently() - attempt.begun;
       const waitMs = retryAfterMs(this.#retry, { ...attempt, error, sinceMs }, Math.random());
       if (waitMs === undefined) throw error;
-      return pause(waitMs).then(() => this.#attempt({ ...attempt, attempts: attempt.attempts + 1 }, ms, run));
+      const again = pause(waitMs).then(() => this.#attempt({ ...attempt, attempts: attempt.attempts + 1 }, ms, run));
+      // What may have been executed once is not undone by an attempt that was not.
+      return isDoubtful(attempt, error) ? again.catch(() => rethrow(error)) : again;
     });
   }
 

@@ -12,7 +12,10 @@ beforeEach(async () => {
   await redis().observer.flushall();
   proxy = await FaultProxy.start(redis().server);
 });
-afterEach(() => proxy.stop());
+afterEach(async () => {
+  await redis().observer.replicaof('NO', 'ONE');
+  await proxy.stop();
+});
 
 const times = <R>(count: number, fn: (n: number) => R) => Array.from({ length: count }, (_, n) => fn(n));
 const closed = { code: 'ERR_REDIS_CONNECTION', cause: { message: 'Connection is closed.' } };
@@ -59,6 +62,22 @@ describe('a connection that breaks after the server has executed and before it i
       const written = Promise.all([pool.idempotent.set('a', 1), pool.idempotent.call('SADD', 's', 'm')]);
       await loseReplies(async () => (await redis().observer.exists('a', 's')) === 2);
       expect(await written).toEqual(['OK', 0]);
+    });
+  });
+
+  it.each([
+    ['cannot be sent', {}, () => proxy.refuse()],
+    ['is refused', { retry: { delaysMs: [1, 1] } }, () => redis().observer.replicaof('127.0.0.1', 1)],
+  ])('does not say of it that it was not executed because the next attempt %s', async (_, options, prevent) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, acquireTimeoutMs: 200, ...options });
+      await pool.ping();
+      proxy.blackHole('replies');
+      const written = errorOf(() => pool.idempotent.set('a', 1));
+      await until(() => redis().observer.exists('a'));
+      await prevent();
+      proxy.reset();
+      expect(await written).toMatchObject({ ...closed, outcome: 'unknown' });
     });
   });
 
