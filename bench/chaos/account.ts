@@ -69,7 +69,8 @@ export class Account {
     const { outcome, code, name } = error as { readonly outcome?: string; readonly code?: string; readonly name?: string };
     if (outcome === 'unknown') return 'unknown';
     // Without a lease nothing was sent, and of what the server has answered itself it has said why.
-    if (outcome !== undefined || code === 'ERR_POOL_ACQUIRE_TIMEOUT' || name === 'ReplyError') return 'failed';
+    if (outcome !== undefined || code === 'ERR_POOL_ACQUIRE_TIMEOUT' || code === 'ERR_POOL_UNAVAILABLE' || name === 'ReplyError')
+      return 'failed';
     this.unexplained.push(error);
     return 'unknown';
   }

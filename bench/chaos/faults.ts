@@ -90,6 +90,12 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     await lasts(world);
     await world.observer.replicaof('NO', 'ONE');
   },
+  locked: async (world) => {
+    await world.observer.config('SET', 'requirepass', 'secret');
+    await world.observer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await lasts(world);
+    await world.observer.config('SET', 'requirepass', '');
+  },
   full: async (world) => {
     await world.observer.config('SET', 'maxclients', 1);
     await world.observer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
