@@ -84,7 +84,11 @@ export class Keeper<T> {
     const rules = { ...this.#rules, min: Math.min(this.#rules.min, max) };
     const { retire, check, nextAt } = onTick(living, rules, now());
     for (const { slot, reason } of retire) this.#scheduler.retire(slot, reason);
-    for (const slot of check) this.#scheduler.check(slot);
+    for (const slot of check) {
+      // A look would not keep it warm: it must be asked, whatever the clock that lags behind says of its age.
+      slot.isSuspect = true;
+      this.#scheduler.check(slot);
+    }
     this.#alarm.set(nextAt);
   }
 }
