@@ -1,3 +1,4 @@
+import { isMainThread, threadId } from 'node:worker_threads';
 import { after, cancel } from '../clock.ts';
 import { ConnectTimeoutError } from '../errors.ts';
 import { ConnectionCondition } from './condition.ts';
@@ -48,9 +49,14 @@ export async function connect(config: ConnectionConfig, signal: AbortSignal): Pr
 }
 
 function create({ pool, service, url, options: given }: ConnectionConfig): Redis {
-  const connectionName = `sp:${service}:${pool}:${process.pid}`.replace(/[^\x21-\x7e]/g, '-');
+  const connectionName = `sp:${service}:${pool}:${whoWeAre()}`.replace(/[^\x21-\x7e]/g, '-');
   const options: RedisOptions = { ...given, ...ONE_CONNECTION, connectTimeout: 0, connectionName };
   return url === undefined ? new Redis(options) : new Redis(url, options);
+}
+
+/** Asked with each connection: a start-up snapshot wakes in another process. */
+function whoWeAre(): string {
+  return isMainThread ? `${process.pid}` : `${process.pid}.${threadId}`;
 }
 
 function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConfig, signal: AbortSignal): Promise<void> {

@@ -19,7 +19,7 @@ const OWNED = {
   commandTimeout: 'see commandTimeoutMs, after which the connection is destroyed',
   socketTimeout: 'see commandTimeoutMs, after which the connection is destroyed',
   blockingTimeout: 'a blocking command has its own timeout plus commandTimeoutMs',
-  connectionName: 'connections are named sp:<service>:<pool>:<pid>, see service',
+  connectionName: 'connections are named sp:<service>:<pool>:<pid>, with .<thread> in a worker thread, see service',
   replyMapping: 'the pool is typed for the legacy mapping',
 } as const satisfies Partial<Record<keyof RedisOptions, string>>;
 

@@ -1,11 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useCompiled } from '../support/compiled.ts';
+import { type Program, startProgram } from '../support/program.ts';
 import { useRedis } from '../support/redis.ts';
 
 const redis = useRedis();
@@ -32,20 +30,11 @@ function program(url: string): string {
     });`;
 }
 
-/** Starts a program that answers lines with lines. */
-function start(source: string): { readonly child: ChildProcess; ask(): Promise<Record<string, unknown>> } {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['pipe', 'pipe', 'inherit'] });
-  ended.push(() => {
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-  });
-  const lines = createInterface({ input: child.stdout });
-  const ask = async () => {
-    const answer = once(lines, 'line');
-    child.stdin.write('\n');
-    return JSON.parse((await answer)[0] as string) as Record<string, unknown>;
-  };
-  return { child, ask };
+/** Starts it; ended after the test. */
+function start(source: string): Program {
+  const program = startProgram(['--input-type=module', '-e', source]);
+  ended.push(program.kill);
+  return program;
 }
 
 describe('a process that was stopped for some seconds', () => {
