@@ -186,7 +186,7 @@ export class AcquireTimeoutError extends ScopedPoolError {
   constructor(facts: AcquireFacts, cause?: unknown) {
     super(
       `pool "${facts.pool}" of scope "${facts.scope}": no ${facts.exclusive ? 'exclusive' : 'shared'} lease within ` +
-        `${Math.round(facts.waitedMs)} ms, stopped while ${facts.phase} (${fullness(facts)}). ${adviceOf(facts.phase, cause)}${holdersOf(facts)}`,
+        `${Math.round(facts.waitedMs)} ms, stopped while ${facts.phase} (${fullness(facts)}). ${adviceOf(facts, cause)}${holdersOf(facts)}`,
       cause,
     );
     this.facts = facts;
@@ -199,7 +199,10 @@ const ADVICE: Readonly<Record<AcquirePhase, string>> = {
   validating: 'Idle connections did not answer their check in time: see whether the server is up',
 };
 
-function adviceOf(phase: AcquirePhase, cause: unknown): string {
+function adviceOf({ phase, inUse, idle, max }: AcquireFacts, cause: unknown): string {
+  if (phase === 'creating' && cause instanceof ServerFullError) {
+    return `The server has let in ${inUse + idle} connections of this pool, which may have ${max}, and no more: ${redact(cause.reply)}. ${FULL}`;
+  }
   if (phase === 'creating' && cause instanceof Error) return `${ADVICE.creating}: ${redact(cause.message)}`;
   if (phase !== 'creating' || cause !== undefined) return ADVICE[phase];
   return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt';
@@ -321,6 +324,20 @@ export class ConnectTimeoutError extends ScopedPoolError {
       `pool "${pool}": no connection to Redis within ${ms} ms: ${state}. See whether host and port are right, or raise connectTimeoutMs`,
       cause,
     );
+  }
+}
+
+const FULL = 'Lower max, here or in the other processes that use the server, or raise maxclients of the server';
+
+/** Redis lets no more clients in: its `maxclients` is reached. Tried again, less and less often; the `cause` is its reply. */
+export class ServerFullError extends ScopedPoolError {
+  readonly code = 'ERR_SERVER_FULL';
+  /** What the server said. */
+  readonly reply: string;
+
+  constructor(pool: string, reply: Error) {
+    super(`pool "${pool}": Redis lets no more connections in: ${redact(reply.message)}. ${FULL}`, reply);
+    this.reply = reply.message;
   }
 }
 

@@ -4,6 +4,7 @@ import { ConnectTimeoutError } from '../errors.ts';
 import { ConnectionCondition } from './condition.ts';
 import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
 import { sendTellingOutcome } from './outcome.ts';
+import { hearRefusal } from './refusal.ts';
 import { ReplyWatch } from './reply-watch.ts';
 import { hideSecrets, withoutArguments } from './secrets.ts';
 
@@ -73,7 +74,13 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     // ioredis says only that the connection is closed; why, it has said before.
     const connecting = connection.connect().catch((error: unknown) => Promise.reject(cause ?? error));
-    connecting.finally(() => cancel(timer)).then(resolve, reject);
+    const hushed = hearRefusal(pool, connection, reject);
+    connecting
+      .finally(() => {
+        cancel(timer);
+        hushed();
+      })
+      .then(resolve, reject);
   });
 }
 
