@@ -1,5 +1,6 @@
 // From node:timers, so that the fake timers of a test, which replace the globals, do not stop the library.
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import { startupSnapshot } from 'node:v8';
 
 /** Milliseconds of a clock that never goes back. Bound here, before a test's fake timers replace it. */
 export const now: () => number = performance.now.bind(performance);
@@ -30,6 +31,14 @@ export function nextTurn(): Promise<void> {
 
 export function cancel(timer: Timer | undefined): void {
   clearTimeout(timer);
+}
+
+/**
+ * Calls `fn` when the process wakes from a start-up snapshot (`node --build-snapshot`) that it is being put into now:
+ * in another process, by a clock that begins anew, so that times from before mean nothing. Otherwise never.
+ */
+export function onWake(fn: () => void): void {
+  if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.addDeserializeCallback(fn);
 }
 
 /** What a race against the clock ended with. */

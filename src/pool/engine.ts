@@ -1,5 +1,5 @@
 import { CHANNELS, type Message, publish } from '../channels.ts';
-import { after, cancel, now } from '../clock.ts';
+import { after, cancel, now, onWake } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import { AcquireAbortedError, type LeaseLeakedError, PoolClosedError, PoolUnavailableError } from '../errors.ts';
 import type { Scope } from '../scope/index.ts';
@@ -64,6 +64,7 @@ export class Engine<T> {
     const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
     this.#sampler = new Sampler(seeksLeaks);
     this.#overdue = seeksLeaks ? new OverdueWatch(this) : undefined;
+    onWake(() => this.#loseAll());
   }
 
   /**
@@ -209,6 +210,15 @@ export class Engine<T> {
     await this.supply.until(() => this.scheduler.open === 0);
     cancel(timer);
     this.onClosed?.();
+  }
+
+  /** What was opened before a start-up snapshot was taken belongs to a process that is gone. */
+  #loseAll(): void {
+    for (const slot of this.scheduler.slots) {
+      slot.cause ??= new Error('it was opened before the start-up snapshot was taken, in another process');
+      slot.createdAt = now();
+      this.scheduler.retire(slot, 'dead');
+    }
   }
 
   #abandonAll(): void {

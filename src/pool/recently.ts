@@ -1,4 +1,4 @@
-import { afterIdly, now } from '../clock.ts';
+import { afterIdly, cancel, now, onWake, type Timer } from '../clock.ts';
 import { atRoot } from '../context.ts';
 
 /** How often the time is looked up while somebody asks for it, in milliseconds. */
@@ -6,6 +6,7 @@ const EVERY_MS = 10;
 
 let time = 0;
 let isTicking = false;
+let timer: Timer | undefined;
 let wasAsked = false;
 
 /**
@@ -23,5 +24,11 @@ function tick(): void {
   isTicking = wasAsked;
   wasAsked = false;
   time = now();
-  if (isTicking) atRoot(() => afterIdly(EVERY_MS, tick));
+  timer = isTicking ? atRoot(() => afterIdly(EVERY_MS, tick)) : undefined;
 }
+
+// Its timer would fire when the new clock is where the old one was.
+onWake(() => {
+  cancel(timer);
+  isTicking = false;
+});

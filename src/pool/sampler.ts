@@ -58,12 +58,15 @@ export function siteOf(sample: Error | undefined): string | undefined {
     .replace(/\)$/, '');
 }
 
+/** Undefined in a bundle of CommonJS: which lines are ours is not known there, and none is named. */
+const here: string | undefined = import.meta.url;
+
 // This file lies in <package>/<dist or src>/pool/; with source maps, what runs in dist shows as src.
-const OURS = ['..', '../../src/'].flatMap((path) => {
-  const { href, pathname } = new URL(path, import.meta.url);
+const OURS = (here === undefined ? [] : ['..', '../../src/']).flatMap((path) => {
+  const { href, pathname } = new URL(path, here);
   return [href, decodeURIComponent(pathname)];
 });
 
 function isOurs(line: string): boolean {
-  return line.includes('node:') || OURS.some((folder) => line.includes(folder));
+  return here === undefined || line.includes('node:') || OURS.some((folder) => line.includes(folder));
 }
