@@ -85,9 +85,9 @@ export class Supply<T> {
       if (slot.state !== 'checking') return;
       if (this.#keeper.needsValidation(slot)) await this.#validate(slot);
       else {
-        // The process hears of what has died with the next turn of the event loop, not before.
+        // The process hears of what has died with the next turn of the event loop, not before; by then it may be gone.
         await nextTurn();
-        if (!this.isUsable(slot)) this.#scheduler.retire(slot, 'dead');
+        if (slot.state === 'checking' && !this.isUsable(slot)) this.#scheduler.retire(slot, 'dead');
       }
       if (slot.state === 'checking') this.#scheduler.arrived(slot);
     });

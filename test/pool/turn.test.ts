@@ -17,6 +17,27 @@ describe('one that was idle', () => {
     });
   });
 
+  it('is not asked for when it dies and is gone within that turn', async () => {
+    const asked: unknown[] = [];
+    const die: (() => void)[] = [];
+    const pool = poolOf(new Server(), {
+      max: 1,
+      isUsable: (resource) => asked.push(resource) > 0,
+      onDead: (_, report) => void die.push(report),
+    });
+    await withRoot(async () => {
+      await pool.use(() => {});
+      await sleep(5);
+      const used = pool.use(({ id }) => expect(id).toBe(2));
+      // The check waits for the next turn, and what happens in this one comes before.
+      await new Promise((resolve) => process.nextTick(resolve));
+      die[0]?.();
+      await used;
+      await sleep(5);
+      expect(asked).not.toContain(undefined);
+    });
+  });
+
   it('is lent at once in the turn in which it came free', async () => {
     const pool = poolOf(new Server(), { max: 1, isUsable: () => true });
     await withRoot(async () => {
