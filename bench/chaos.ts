@@ -14,6 +14,9 @@ import { Sockets } from './chaos/sockets.ts';
 /** Connections that each root scope may have. */
 const LIMITS = [4, 6, 3];
 
+/** How long commands are sent after the last fault, in milliseconds: the last of all meets them. */
+const LAST_MS = 2_000;
+
 /** When every command must be settled that was sent before, in milliseconds: it waited for a lease, was tried four times, and once more for a lease each time. */
 const SETTLED_MS = 15_000;
 
@@ -105,19 +108,31 @@ async function run(world: World, seconds: number): Promise<Run> {
   process.on('unhandledRejection', (error) => unhandled.push(error));
   const sockets = new Sockets(proxy.port);
   const pool = defineRedisPool('chaos', { url: proxy.url, commandTimeoutMs: 300, connectTimeoutMs: 500, acquireTimeoutMs: 2_000 });
-  const scopes = LIMITS.map((max, n) => new Scope({ parent: null, name: `root-${n}`, limits: { chaos: max }, onError: () => {} }));
   const account = new Account();
+  const scopes = LIMITS.map(
+    (max, n) =>
+      new Scope({
+        parent: null,
+        name: `root-${n}`,
+        limits: { chaos: max },
+        onError: () => {},
+        onSuppressed: (error) => account.unexplained.push(error),
+      }),
+  );
   const signal = AbortSignal.timeout(seconds * 1_000);
-  const loaded = new Load(pool, account, new Random(random.between(1, 1e6))).run(scopes, signal);
+  const load = new Load(pool, account, new Random(random.between(1, 1e6)));
+  const loaded = load.run(scopes, AbortSignal.timeout(seconds * 1_000 + LAST_MS));
   const caused = causeFaults(world, signal);
   await sleep((seconds * 1_000) / 4);
   const early = level(sockets);
-  await loaded;
   const faults = await caused;
+  // Never healed: what is on its way now is ended by its deadline or not at all.
+  proxy.blackHole();
+  await loaded;
   const pending = await settled(account);
-  await works(pool, scopes);
+  if (pending === 0) await works(pool, scopes);
   const late = level(sockets);
-  for (const scope of scopes) await scope.close();
+  for (const scope of scopes) await scope.close(pending > 0 ? { graceMs: 0, cancelMs: 0 } : {});
   sockets.stop();
   return { account, faults, early, late, unhandled, pending, maxOpen: sockets.most };
 }
