@@ -65,8 +65,8 @@ const POOL = `
   const pool = definePool('p', { create, destroy: () => {}, idleTimeoutMs: 300, max: 2 });
   const use = () => pool.use(({ pid, nth }) => ({ mine: pid === process.pid, nth }));`;
 
-/** As Node 24 does by itself: Node 20 can write no snapshot after an AsyncLocalStorage was entered. */
-const LEAVE = `setTimeout(() => globalThis[Symbol.for('scoped-pool')].storage.disable(), 20);`;
+/** As Node 24 does by itself: Node 20 can write no snapshot after an AsyncLocalStorage was entered. Soon, while the clock still ticks. */
+const LEAVE = `setTimeout(() => globalThis[Symbol.for('scoped-pool')].storage.disable(), 3);`;
 
 /** So that the clock of the build is ahead when the snapshot wakes. */
 const SPIN = 'for (const end = performance.now() + 3_000; performance.now() < end; );';
