@@ -58,6 +58,7 @@ describe('a server that lets no more clients in', () => {
       await withRoot(async () => {
         const pool = poolOn(redis(), { max: 10, acquireTimeoutMs: 60 });
         await Promise.all(Array.from({ length: 10 }, () => errorOf(() => pool.acquire())));
+        await until(() => pool.stats().createFailed >= 10);
       });
     }
     // What the end of a root has cut short aside.
