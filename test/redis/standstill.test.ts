@@ -50,7 +50,8 @@ describe('a process that was stopped for some seconds', () => {
     const { replies, closedBy, created } = await ask();
     expect(replies).toEqual([3, 4]);
     expect(closedBy).toMatchObject({ invalid: 2 });
-    expect(created).toBe(4);
+    // One new connection may have served both, when the first was done before the second was open.
+    expect([3, 4]).toContain(created);
   });
 
   it('keeps its connections when they live', async () => {
