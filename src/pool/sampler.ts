@@ -7,8 +7,8 @@ const EVERY = 512;
 
 /**
  * Decides for which leases the acquiring line of code is recorded. A stack costs 3 µs on Node 20, more than all else
- * of an acquire, so not for all of them: for the first leases of a pool, a few of the later ones, more while somebody
- * waits, and every one after a leak was seen.
+ * of an acquire, so not for all of them: for the first leases of a pool, a few of the later ones, and every one after a
+ * leak was seen, or, where leaks are looked for, while somebody waits.
  */
 export class Sampler {
   readonly #seeksLeaks: boolean;

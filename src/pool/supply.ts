@@ -93,16 +93,6 @@ export class Supply<T> {
     });
   }
 
-  async #validate(slot: Slot<T>): Promise<void> {
-    try {
-      await this.#factory.validate(slot.resource as T);
-      slot.isSuspect = false;
-    } catch (error) {
-      slot.cause = error;
-      this.#scheduler.retire(slot, 'invalid');
-    }
-  }
-
   close(slot: Slot<T>): void {
     this.#detached(async () => {
       await undefined;
@@ -145,6 +135,16 @@ export class Supply<T> {
       this.#listeners = [...this.#listeners, look];
       look();
     });
+  }
+
+  async #validate(slot: Slot<T>): Promise<void> {
+    try {
+      await this.#factory.validate(slot.resource as T);
+      slot.isSuspect = false;
+    } catch (error) {
+      slot.cause = error;
+      this.#scheduler.retire(slot, 'invalid');
+    }
   }
 
   async #fill(slot: Slot<T>): Promise<{ readonly error: unknown } | undefined> {

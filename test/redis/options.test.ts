@@ -78,7 +78,7 @@ describe('defineRedisPool', () => {
     expect(message).toContain('did you mean password?');
     expect(message).not.toContain('hunter2');
     expect(message).not.toContain('sentinelRetryStrategy');
-    expect(message.length).toBeLessThan(500);
+    expect(message.length).toBeLessThan(400);
   });
 
   it.each<readonly [string, string | undefined]>([
