@@ -162,9 +162,8 @@ function expectedOf(option: string, actual: unknown): string | undefined {
   if (Object.hasOwn(CHECKS, option)) return CHECKS[option as keyof typeof CHECKS](actual);
   if (Object.hasOwn(ELSEWHERE, option)) return `left out: ${ELSEWHERE[option]}`;
   const meant = nearestName(option, Object.keys(CHECKS));
-  // All that are known fill a screen; whoever misspelt one needs that one.
-  if (meant !== undefined) return `left out: did you mean ${meant}?`;
-  return `left out: known are ${Object.keys(OWN_CHECKS).join(', ')} and every option of ioredis that is not refused`;
+  const known = `known are ${Object.keys(OWN_CHECKS).join(', ')} and every option of ioredis`;
+  return `left out: ${meant === undefined ? '' : `did you mean ${meant}? `}${known}`;
 }
 
 /** The options that ioredis gets. */

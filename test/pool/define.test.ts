@@ -131,6 +131,16 @@ describe('bad input', () => {
     ['createTimeoutMs as a text', 'x', { create, createTimeoutMs: '5s' }],
     ['idleTimeoutMs of 0: infinite is Infinity', 'x', { create, idleTimeoutMs: 0 }],
     ['maxLifetimeMs that is negative', 'x', { create, maxLifetimeMs: -1 }],
+    ['isFinal that is no function', 'x', { create, isFinal: 'ERR' }],
+    ['maxUses of 0', 'x', { create, maxUses: 0 }],
+    ['maxUses that is no integer', 'x', { create, maxUses: 1.5 }],
+    ['keepaliveMs of 0', 'x', { create, validate: create, keepaliveMs: 0 }],
+    ['keepaliveMs as a text', 'x', { create, validate: create, keepaliveMs: '30s' }],
+    ['keepaliveMs without validate', 'x', { create, keepaliveMs: 1_000 }],
+    ['leakAfterMs that is negative', 'x', { create, leakAfterMs: -1 }],
+    ['leakAfterMs that is NaN', 'x', { create, leakAfterMs: Number.NaN }],
+    ['codelTargetMs of 0', 'x', { create, codelTargetMs: 0 }],
+    ['codelIntervalMs as a text', 'x', { create, codelIntervalMs: '100' }],
     ['unique that is no flag', 'x', { create, unique: 'yes' }],
   ])('%s throws ERR_INVALID_OPTION at once', (_, name, options) => {
     expect(() => definePool(name as string, options as PoolOptions<Connection>)).toThrow(
@@ -143,6 +153,8 @@ describe('bad input', () => {
     ['an unknown option', { options: { timeout: 1 } }],
     ['a signal that is none', { options: { signal: {} } }],
     ['a timeout of 0', { options: { acquireTimeoutMs: 0 } }],
+    ['a priority that is none', { options: { priority: 'urgent' } }],
+    ['a priority that is a number', { options: { priority: 1 } }],
   ])(
     'of use(): %s rejects with ERR_INVALID_OPTION, and opens nothing',
     async (_, { use = () => {}, options }: { use?: unknown; options?: object }) => {
