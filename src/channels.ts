@@ -20,6 +20,10 @@ export const CHANNELS = {
   connectionReady: channel('scoped-pool:connection:ready'),
   /** A connection is gone: `{ pool, scope, reason, ageMs, error }`; the error is what `validate` or `onDead` said, if anything. */
   connectionClosed: channel('scoped-pool:connection:closed'),
+  /** No connection is open, and none can be made: `{ pool, scope, error }`. */
+  poolDown: channel('scoped-pool:pool:down'),
+  /** One could be made again: `{ pool, scope, downMs }`. */
+  poolUp: channel('scoped-pool:pool:up'),
   /** A lease was still held at the end of its scope, and is revoked: `{ pool, scope, holder }`. */
   leaseLeaked: channel('scoped-pool:lease:leaked'),
   /** A lease is held for longer than `leakAfterMs`: `{ pool, scope, holder }`. */

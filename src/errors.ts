@@ -305,12 +305,13 @@ export class PoolRedefinedError extends ScopedPoolError {
   }
 }
 
-/** `create`, `validate` or `destroy` of a pool did not end in time. */
+/** `create`, `validate`, `reset` or `destroy` of a pool did not end in time. */
 export class FactoryTimeoutError extends ScopedPoolError {
   readonly code = 'ERR_FACTORY_TIMEOUT';
 
-  constructor(pool: string, step: 'create' | 'validate' | 'destroy', ms: number) {
-    super(`pool "${pool}": ${step} did not end within ${ms} ms. See whether the server is reachable, or raise ${step}TimeoutMs`);
+  constructor(pool: string, step: 'create' | 'validate' | 'reset' | 'destroy', ms: number) {
+    const option = `${step === 'reset' ? 'validate' : step}TimeoutMs`;
+    super(`pool "${pool}": ${step} did not end within ${ms} ms. See whether the server is reachable, or raise ${option}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { PoolHealth } from './health.ts';
 import type { AcquireOptions } from './options.ts';
 import type { PoolInspection, PoolStats } from './report.ts';
 
@@ -63,6 +64,9 @@ export interface Pool<T> {
 
   /** Who holds what, since when and since which line of code, and who waits, as plain data. Opens nothing. @throws NoScopeError */
   inspect(): PoolInspection;
+
+  /** Whether connections can be had, as far as the pool knows without asking. Opens nothing. @throws NoScopeError */
+  health(): PoolHealth;
 
   /**
    * Another `max` for the pool of the current root scope. When it is lowered, idle connections close at once and held

@@ -5,6 +5,7 @@ import { AcquireAbortedError, type LeaseLeakedError, PoolClosedError, PoolUnavai
 import type { Scope } from '../scope/index.ts';
 import { Execution } from './execution.ts';
 import { Factory } from './factory.ts';
+import { healthOf, type PoolHealth } from './health.ts';
 import { Keeper } from './keeper.ts';
 import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
@@ -103,6 +104,10 @@ export class Engine<T> {
     return statsOf(this);
   }
 
+  health(): PoolHealth {
+    return healthOf(this);
+  }
+
   /** Another limit from now on. */
   resize(max: number): void {
     this.scheduler.resize(max);
@@ -138,7 +143,7 @@ export class Engine<T> {
     if (!lease.exclusive) slot.removeSharer(lease);
     else {
       slot.holder = undefined;
-      if (slot.state === 'exclusive' && !this.#factory.reset(slot.resource as T)) this.scheduler.retire(slot, 'destroyed');
+      if (slot.state === 'exclusive' && this.#factory.canReset) this.#reset(slot);
     }
     this.scheduler.release(slot);
     this.waiting.lookForDeadlock();
@@ -182,6 +187,12 @@ export class Engine<T> {
     message.heldMs = now() - lease.since;
     CHANNELS.lease.asyncStart.publish(message);
     CHANNELS.lease.asyncEnd.publish(message);
+  }
+
+  #reset(slot: Slot<T>): void {
+    const isReset = atRoot(() => this.root.enter(() => this.#factory.reset(slot.resource as T)));
+    if (isReset instanceof Promise) this.supply.checks.awaitReset(slot, isReset);
+    else if (!isReset) this.scheduler.retire(slot, 'destroyed');
   }
 
   /** Whoever shares a connection and asks again, inside, stays on it. */

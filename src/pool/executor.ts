@@ -6,7 +6,7 @@ import type { Waiter } from './waiter.ts';
 export interface Executor<T> extends Judge<T> {
   /** Fill the slot: then `arrived` or `failed`. */
   create(slot: Slot<T>): void;
-  /** See whether the resource still lives: then `arrived` or `retire`. */
+  /** See whether the resource still lives, or end its reset: then `arrived` or `retire`. */
   check(slot: Slot<T>): void;
   /** Close the resource: then `closed`. */
   close(slot: Slot<T>): void;

@@ -49,11 +49,7 @@ export class Factory<T> {
 
   /** @throws when the resource does not live. */
   async validate(resource: T): Promise<void> {
-    const ms = this.#rules.validateTimeoutMs;
-    const validating = (async () => this.#functions.validate?.(resource))();
-    const answer = await within(validating, ms);
-    if (answer === 'late') throw new FactoryTimeoutError(this.#pool, 'validate', ms);
-    if (answer.value === false) throw new Error('validate returned false');
+    await this.#inTime('validate', this.#functions.validate?.(resource));
   }
 
   /** @throws what `destroy` threw, or FactoryTimeoutError; either way the resource is given up. */
@@ -85,10 +81,19 @@ export class Factory<T> {
     return functions.isUsable === undefined || this.#answer('isUsable', () => functions.isUsable?.(resource));
   }
 
-  /** Whether the resource can be lent again. A reset that throws says no. */
-  reset(resource: T): boolean {
-    const functions = this.#functions;
-    return functions.reset === undefined || this.#answer('reset', () => functions.reset?.(resource));
+  get canReset(): boolean {
+    return this.#functions.reset !== undefined;
+  }
+
+  /** Whether the resource can be lent again: now, or when the promise has resolved; it rejects when it cannot. A reset that throws says no. */
+  reset(resource: T): boolean | Promise<void> {
+    try {
+      const answer: unknown = this.#functions.reset?.(resource);
+      return isPromise(answer) ? this.#inTime('reset', answer) : answer !== false;
+    } catch (error) {
+      this.#report(error);
+      return false;
+    }
   }
 
   /** Whether to try again is of no use after this error of `create`. */
@@ -106,12 +111,20 @@ export class Factory<T> {
     return this.#definition.settings;
   }
 
+  /** @throws when the answer is no, or does not come. */
+  async #inTime(step: 'validate' | 'reset', answer: unknown): Promise<void> {
+    const ms = this.#rules.validateTimeoutMs;
+    const told = await within(Promise.resolve(answer), ms);
+    if (told === 'late') throw new FactoryTimeoutError(this.#pool, step, ms);
+    if (told.value === false) throw new Error(`${step} said no`);
+  }
+
   /** Whatever is no plain answer is reported, and counts as no. */
-  #answer(name: 'isUsable' | 'reset' | 'isFinal', question: () => unknown): boolean {
+  #answer(name: 'isUsable' | 'isFinal', question: () => unknown): boolean {
     try {
       const answer = question();
-      if (!(answer instanceof Promise)) return answer !== false;
-      answer.catch(() => {});
+      if (!isPromise(answer)) return answer !== false;
+      answer.then(undefined, () => {});
       throw new TypeError(`pool "${this.#pool}": ${name} gave a promise; it must answer at once. Ask what takes time in validate`);
     } catch (error) {
       this.#report(error);
@@ -126,4 +139,8 @@ export class Factory<T> {
       () => {},
     );
   }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }

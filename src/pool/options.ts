@@ -13,8 +13,8 @@ export interface PoolFunctions<T> {
   validate?(resource: T): unknown;
   /** Whether a resource can be lent, seen without waiting: called each time before it is lent, and one that was idle waits a turn of the event loop for it. `false` replaces it. */
   isUsable?(resource: T): boolean;
-  /** Called when an exclusive lease ends; `false` when the resource cannot be lent again and is to be replaced. */
-  reset?(resource: T): boolean;
+  /** Called when an exclusive lease ends, to make the resource as it was. `false` or an error replaces it; a promise is waited for before it is lent on. */
+  reset?(resource: T): unknown;
   /** Whether an error of `create` says that to try again is of no use, such as a wrong password: then whoever waits gets it at once. */
   isFinal?(error: unknown): boolean;
   /** Called with each new resource: to report when it dies by itself, so that it is replaced. */
@@ -35,7 +35,7 @@ export interface PoolRules {
   readonly maxWaiters?: number | undefined;
   /** How long `create` may take, in milliseconds. Default 5,000. */
   readonly createTimeoutMs?: number | undefined;
-  /** How long `validate` may take, in milliseconds. Default 1,000. */
+  /** How long `validate`, or a promise of `reset`, may take, in milliseconds. Default 1,000. */
   readonly validateTimeoutMs?: number | undefined;
   /** How long `destroy` may take, in milliseconds; then the place is given free all the same. Default 5,000. */
   readonly destroyTimeoutMs?: number | undefined;

@@ -5,6 +5,7 @@ import { callable, checkArgument, checkOptions, duration } from '../options.ts';
 import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
 import type * as api from './api.ts';
 import { Engine } from './engine.ts';
+import { type PoolHealth, UNUSED } from './health.ts';
 import { forgive, hold, type UseFunction } from './hold.ts';
 import { Lease, type LeaseKind } from './lease.ts';
 import { type AcquireOptions, checkAcquire, type PoolSettings, RULE_CHECKS, type Rules, rulesOf } from './options.ts';
@@ -65,6 +66,11 @@ export class Pool<T> implements api.Pool<T> {
     const { root } = this.#scope();
     const engine = this.#engineOf(root);
     return engine ? inspect(engine) : { pool: this.name, scope: root.name, stats: this.stats(), connections: [], waiters: [] };
+  }
+
+  health(): PoolHealth {
+    if (this.#successor) return this.#successor.health();
+    return this.#engineOf(this.#scope().root)?.health() ?? UNUSED;
   }
 
   resize(max: number): void {

@@ -56,5 +56,5 @@ async function growByOne<T>(engine: Engine<T>): Promise<void> {
 
 /** @throws why creation failed last, if it has not succeeded since: whatever went now would not come back. */
 function stopIfDown<T>({ isClosed, scheduler, supply }: Engine<T>): void {
-  if (scheduler.permits <= 0 && !isClosed) throw supply.lastError;
+  if (scheduler.permits <= 0 && !isClosed) throw supply.attempts.lastError;
 }

@@ -161,7 +161,7 @@ export function deadlockFacts(engine: Engine<unknown>, lease: Lease<unknown>, de
 function phaseOf<T>({ scheduler, supply }: Engine<T>): AcquirePhase {
   const creating = scheduler.open - scheduler.slots.size;
   // What failed is to blame only where there is room for another attempt.
-  if (creating > 0 || (supply.lastError !== undefined && scheduler.open < scheduler.max)) return 'creating';
+  if (creating > 0 || (supply.attempts.lastError !== undefined && scheduler.open < scheduler.max)) return 'creating';
   return scheduler.arriving > 0 ? 'validating' : 'waiting';
 }
 

@@ -74,6 +74,7 @@ export class Scheduler<T> {
     }
     this.#stock.withdraw(slot);
     if (slot.state === 'retiring') this.#close(slot);
+    else if (slot.isResetting) this.#check(slot);
     else this.#comeFree(slot);
   }
 
@@ -103,9 +104,7 @@ export class Scheduler<T> {
   check(slot: Slot<T>): void {
     if (slot.state !== 'free') return;
     this.#stock.withdraw(slot);
-    slot.move('checking');
-    this.arriving++;
-    this.#executor.check(slot);
+    this.#check(slot);
   }
 
   /** Another limit: what is above it closes, idle slots first, held ones when their last holder has left. */
@@ -144,6 +143,12 @@ export class Scheduler<T> {
     } finally {
       this.#isSettling = false;
     }
+  }
+
+  #check(slot: Slot<T>): void {
+    slot.move('checking');
+    this.arriving++;
+    this.#executor.check(slot);
   }
 
   #comeFree(slot: Slot<T>): void {

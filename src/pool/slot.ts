@@ -12,6 +12,7 @@ import type { Waiter } from './waiter.ts';
  *        ▼        │ └── checking ──────────────────────┤
  *      closed     └────────────────────────────────────┘
  *
+ * - `checking` nobody holds: it is looked at, asked whether it lives, or made as it was after `exclusive`.
  * - `shared` has one holder or more and takes more, up to `maxSharers`.
  * - `reserved` is shared and drains for one exclusive waiter: it takes no more holders.
  * - `retiring` is held, takes no more holders, and closes when the last has left.
@@ -25,7 +26,7 @@ function isLegal(from: SlotState, to: SlotState): boolean {
     case 'free':
       return to === 'exclusive' || to === 'shared' || to === 'checking' || to === 'closing';
     case 'exclusive':
-      return to === 'free' || to === 'retiring';
+      return to === 'free' || to === 'checking' || to === 'retiring';
     case 'shared':
       return to === 'free' || to === 'reserved' || to === 'retiring';
     case 'reserved':
@@ -71,6 +72,8 @@ export class Slot<T> implements Linked<Slot<T>> {
   isSuspect = false;
   /** Where in the last tenth of its time it grows old: connections that were opened together must not close together. */
   readonly jitter = Math.random() / 10;
+  /** It is being made as it was, which must end before it is lent on. */
+  isResetting = false;
   /** What was wrong with the resource, where somebody said so. */
   cause: unknown = undefined;
   /** Why it closes. */

@@ -1,13 +1,15 @@
 import { CHANNELS, publish, traced } from '../channels.ts';
-import { afterIdly, cancel, nextTurn, now, type Timer } from '../clock.ts';
+import { now } from '../clock.ts';
 import { atRoot } from '../context.ts';
 import type { Scope } from '../scope/index.ts';
-import { backoffMs } from './backoff.ts';
+import { Attempts } from './attempts.ts';
+import { Checks } from './checks.ts';
 import type { Factory } from './factory.ts';
+import { Vigil } from './health.ts';
 import type { Keeper } from './keeper.ts';
 import { Ledger } from './ledger.ts';
 import type { Scheduler } from './scheduler.ts';
-import { type CloseReason, countsByReason, type Slot } from './slot.ts';
+import { type CloseReason, countsByReason, goingOf, type Slot } from './slot.ts';
 
 /** What became of the resources of a pool. */
 export interface SupplyCounts {
@@ -31,6 +33,7 @@ export class Supply<T> {
   readonly ledger = new Ledger<T>();
   readonly #scheduler: Scheduler<T>;
   readonly #keeper: Keeper<T>;
+  readonly checks: Checks<T>;
   readonly #onChanged: () => void;
   readonly #onFinal: (error: unknown) => void;
   readonly counts: SupplyCounts = {
@@ -40,10 +43,8 @@ export class Supply<T> {
     closed: 0,
     closedBy: countsByReason(),
   };
-  /** Why creation failed last; nothing once it has succeeded. */
-  lastError: unknown = undefined;
-  #failures = 0;
-  #retry: Timer | undefined;
+  readonly attempts = new Attempts((count) => this.#permit(count));
+  readonly vigil: Vigil;
   #stopped = false;
   #listeners: readonly (() => void)[] = [];
 
@@ -64,6 +65,8 @@ export class Supply<T> {
     this.#keeper = parts.keeper;
     this.#onChanged = parts.onChanged;
     this.#onFinal = parts.onFinal;
+    this.checks = new Checks(parts.factory, parts.keeper, parts.scheduler);
+    this.vigil = new Vigil(parts.pool, parts.root.name);
   }
 
   create(slot: Slot<T>): void {
@@ -79,18 +82,7 @@ export class Supply<T> {
   }
 
   check(slot: Slot<T>): void {
-    this.#detached(async () => {
-      // Not at once: what the user's function does must not happen in the middle of a decision.
-      await undefined;
-      if (slot.state !== 'checking') return;
-      if (this.#keeper.needsValidation(slot)) await this.#validate(slot);
-      else {
-        // The process hears of what has died with the next turn of the event loop, not before; by then it may be gone.
-        await nextTurn();
-        if (slot.state === 'checking' && !this.isUsable(slot)) this.#scheduler.retire(slot, 'dead');
-      }
-      if (slot.state === 'checking') this.#scheduler.arrived(slot);
-    });
+    this.#detached(() => this.checks.check(slot));
   }
 
   close(slot: Slot<T>): void {
@@ -119,8 +111,7 @@ export class Supply<T> {
   stop(reason: Error): void {
     this.#stopped = true;
     this.#factory.abort(reason);
-    this.#scheduler.permits = 0;
-    cancel(this.#retry);
+    this.attempts.stop();
     this.#keeper.stop();
   }
 
@@ -135,16 +126,6 @@ export class Supply<T> {
       this.#listeners = [...this.#listeners, look];
       look();
     });
-  }
-
-  async #validate(slot: Slot<T>): Promise<void> {
-    try {
-      await this.#factory.validate(slot.resource as T);
-      slot.isSuspect = false;
-    } catch (error) {
-      slot.cause = error;
-      this.#scheduler.retire(slot, 'invalid');
-    }
   }
 
   async #fill(slot: Slot<T>): Promise<{ readonly error: unknown } | undefined> {
@@ -197,11 +178,7 @@ export class Supply<T> {
   #created(slot: Slot<T>, ms: number): void {
     this.counts.created++;
     this.counts.createMs += ms;
-    this.#failures = 0;
-    this.lastError = undefined;
-    cancel(this.#retry);
-    this.#retry = undefined;
-    this.#scheduler.permits = Number.POSITIVE_INFINITY;
+    this.attempts.succeeded();
     this.#keeper.onCreated(slot);
     publish(CHANNELS.connectionReady, () => ({ pool: this.#pool, scope: this.#root.name, createMs: ms }));
     this.#scheduler.arrived(slot);
@@ -212,29 +189,28 @@ export class Supply<T> {
 
   #failed(slot: Slot<T>, error: unknown): void {
     this.counts.createFailed++;
-    this.lastError = error;
-    if (!this.#stopped) this.#backOff();
+    this.attempts.failed(error);
     this.#scheduler.failed(slot);
     // Where one is open, whoever waits is served by that.
-    if (!this.#stopped && this.#scheduler.slots.size === 0 && this.#factory.isFinal(error)) this.#onFinal(error);
+    if (!this.#stopped && !this.#isAnyOpen && this.#factory.isFinal(error)) this.#onFinal(error);
     this.#changed();
   }
 
-  /** Until the next step nothing is created; then one attempt. Creations that fail together are one step. */
-  #backOff(): void {
-    this.#scheduler.permits = 0;
-    if (this.#retry) return;
-    this.#failures++;
-    // Whoever waits for it keeps the process alive; to keep `min` is no reason to.
-    this.#retry = afterIdly(backoffMs(this.#failures, Math.random()), () => {
-      this.#retry = undefined;
-      this.#scheduler.permits = 1;
-      this.#scheduler.settle();
-      this.#keeper.keepMinimum();
-    });
+  get #isAnyOpen(): boolean {
+    const { slots } = this.#scheduler;
+    return slots.size > goingOf(slots);
+  }
+
+  #permit(count: number): void {
+    this.#scheduler.permits = count;
+    if (count !== 1) return;
+    this.#scheduler.settle();
+    this.#keeper.keepMinimum();
   }
 
   #changed(): void {
+    const { failures, lastError } = this.attempts;
+    if (!this.#stopped) this.vigil.look(failures > 0 && !this.#isAnyOpen, lastError);
     this.#keeper.keepMinimum();
     this.#onChanged();
     for (const listener of this.#listeners) listener();

@@ -136,7 +136,7 @@ export class Waiting<T> {
     if (!waiter.waits) return;
     this.#engine.counts.timeouts++;
     const facts = acquireFacts(this.#engine, waiter.lease);
-    this.refuse(waiter, new AcquireTimeoutError(facts, facts.phase === 'creating' ? this.#engine.supply.lastError : undefined));
+    this.refuse(waiter, new AcquireTimeoutError(facts, facts.phase === 'creating' ? this.#engine.supply.attempts.lastError : undefined));
   }
 
   #end(waiter: Waiter<T>): void {

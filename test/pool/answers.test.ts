@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CHANNELS, withRoot } from '../../src/index.ts';
-import { type Connection, poolOf, Server } from './support.ts';
+import { poolOf, Server } from './support.ts';
 
 /** A root that keeps what is reported in it. */
 async function reportsOf(fn: () => Promise<unknown>): Promise<unknown[]> {
@@ -24,23 +24,6 @@ describe('a function of the definition that answers wrongly', () => {
     });
     expect(reports).toEqual([bug, bug]);
   });
-
-  it.each(['resolves', 'rejects'])(
-    'is reported when reset gives a promise, whatever it %s with, and nothing goes unhandled',
-    async (how) => {
-      const reset = (async () => {
-        if (how === 'rejects') throw new Error('late');
-        return true;
-      }) as unknown as (connection: Connection) => boolean;
-      const server = new Server();
-      const pool = poolOf(server, { max: 1, reset });
-      const reports = await reportsOf(() => pool.use(() => {}));
-      expect(reports).toMatchObject([
-        { name: 'TypeError', message: expect.stringContaining('reset gave a promise; it must answer at once') },
-      ]);
-      expect(server.open).toBe(0);
-    },
-  );
 
   it('is reported when isUsable throws, and the acquire says that nothing usable was made', async () => {
     const bug = new TypeError('my bug');

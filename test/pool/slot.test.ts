@@ -15,6 +15,7 @@ const LEGAL = [
   'checking>free',
   'checking>closing',
   'exclusive>free',
+  'exclusive>checking',
   'exclusive>retiring',
   'shared>free',
   'shared>reserved',
