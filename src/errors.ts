@@ -52,6 +52,8 @@ export class NoScopeError extends ScopedPoolError {
 /** Something was started or acquired in a scope that is closing or closed, or still waited when its scope ended. */
 export class ScopeClosedError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CLOSED';
+  /** Where the end of the scope has cut off a Redis command: what became of it. */
+  declare outcome?: Outcome;
 
   /** @param waiting The acquire that waited, where one did. */
   constructor(scope: string, state: string, waiting?: { readonly pool: string; readonly site: string | undefined }) {
@@ -65,6 +67,8 @@ export class ScopeClosedError extends ScopedPoolError {
 /** A scope was cancelled; the `cause` is the reason. */
 export class ScopeCancelledError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CANCELLED';
+  /** Where it has cut off a Redis command: what became of it. */
+  declare outcome?: Outcome;
 
   constructor(scope: string, reason: unknown) {
     super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason`, reason);

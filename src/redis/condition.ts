@@ -1,31 +1,67 @@
-import { classify } from './classify.ts';
-import type { Redis } from './ioredis.ts';
+import { blocksForMs, classify } from './classify.ts';
+import type { Redis, SentCommand } from './ioredis.ts';
+import { isReading } from './reading.ts';
+
+type Words = readonly [string, ...string[]];
 
 /**
  * What the commands sent so far have left on a connection. A connection on which something is left is not lent again:
- * it would answer the next user's commands otherwise than he expects.
+ * it would answer the next user's commands otherwise than he expects. What one round trip can undo for certain is undone.
  */
 export class ConnectionCondition {
   readonly #connection: Redis;
-  /** The database that was chosen last; nothing while it is the one of the pool. */
-  #database: number | undefined;
   #transaction = false;
   #watching = false;
+  /** Another database may be chosen. */
+  #moved = false;
+  #renamed = false;
+  #tracking = false;
+  /** Something is left that cannot be undone. */
   #tainted = false;
+  /** How many commands have been sent that may have changed something, in Redis or on the connection. */
+  changes = 0;
 
   constructor(connection: Redis) {
     this.#connection = connection;
   }
 
-  /** Whether the connection is as it was when it was made, with no reply outstanding. */
-  get isClean(): boolean {
-    const left = this.#transaction || this.#watching || this.#tainted || this.#database !== undefined;
-    return !left && this.#connection.commandQueue.length === 0;
+  onSend(command: string, args: readonly unknown[]): void {
+    if (!isReading(command)) this.changes++;
+    if (classify(command, args) === 'refused') this.#note(command.toLowerCase(), args);
   }
 
-  onSend(command: string, args: readonly unknown[]): void {
-    if (classify(command, args) !== 'refused') return;
-    switch (command.toLowerCase()) {
+  /** A command has surely not been executed. */
+  onUnexecuted(command: string): void {
+    if (!isReading(command)) this.changes--;
+  }
+
+  /** Whether the connection is as it was when it was made, with no reply outstanding; or what makes it so, and rejects when it cannot. */
+  restore(): boolean | Promise<unknown> {
+    if (this.#tainted) return false;
+    const pending = this.#connection.commandQueue;
+    const undoing = this.#undoing();
+    if (undoing.length === 0 && pending.length === 0) return true;
+    const blocks = ({ command }: { command: unknown }) => blocksForMs((command as SentCommand).name, (command as SentCommand).args) > 0;
+    if (pending.toArray().some(blocks)) return false;
+    // Replies come in the order of the commands: with the last one, all have come.
+    const last: readonly Words[] = undoing.length === 0 ? [['PING']] : undoing;
+    return Promise.all(last.map((words) => this.#connection.call(...words)));
+  }
+
+  #undoing(): readonly Words[] {
+    const { db, connectionName } = this.#connection.options;
+    const undoing: Words[] = [];
+    // It ends what is watched, too.
+    if (this.#transaction) undoing.push(['DISCARD']);
+    else if (this.#watching) undoing.push(['UNWATCH']);
+    if (this.#moved) undoing.push(['SELECT', String(db ?? 0)]);
+    if (this.#renamed) undoing.push(['CLIENT', 'SETNAME', connectionName ?? '']);
+    if (this.#tracking) undoing.push(['CLIENT', 'TRACKING', 'OFF']);
+    return undoing;
+  }
+
+  #note(command: string, args: readonly unknown[]): void {
+    switch (command) {
       case 'multi':
         this.#transaction = true;
         return;
@@ -40,7 +76,10 @@ export class ConnectionCondition {
         this.#transaction = this.#watching = false;
         return;
       case 'select':
-        this.#select(Number(args.flat()[0]));
+        this.#noteDatabase(Number(args.flat()[0]));
+        return;
+      case 'client':
+        this.#noteClient(args.flat().map(String));
         return;
       // Waiting for replicas leaves nothing.
       case 'wait':
@@ -51,7 +90,21 @@ export class ConnectionCondition {
     }
   }
 
-  #select(database: number): void {
-    this.#database = database === (this.#connection.options.db ?? 0) ? undefined : database;
+  #noteDatabase(database: number): void {
+    // In a transaction it is chosen later, or not at all.
+    this.#moved = this.#transaction || database !== (this.#connection.options.db ?? 0);
+  }
+
+  #noteClient([subcommand = '', first]: readonly string[]): void {
+    switch (subcommand.toLowerCase()) {
+      case 'setname':
+        this.#renamed = first !== this.#connection.options.connectionName;
+        return;
+      case 'tracking':
+        this.#tracking = first?.toLowerCase() !== 'off';
+        return;
+      default:
+        this.#tainted = true;
+    }
   }
 }

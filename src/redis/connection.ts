@@ -1,25 +1,23 @@
 import { isMainThread, threadId } from 'node:worker_threads';
 import { after, cancel } from '../clock.ts';
 import { ConnectTimeoutError } from '../errors.ts';
-import { ConnectionCondition } from './condition.ts';
-import { Redis, type RedisOptions, type SentCommand } from './ioredis.ts';
-import { sendTellingOutcome } from './outcome.ts';
+import { type Equipment, equip, onOutdated } from './equip.ts';
+import { Redis, type RedisOptions } from './ioredis.ts';
 import { hearRefusal } from './refusal.ts';
-import { ReplyWatch } from './reply-watch.ts';
-import { hideSecrets, withoutArguments } from './secrets.ts';
+import { withoutArguments } from './secrets.ts';
 
 /** How long a connection that was asked to close may take before its socket is destroyed, in milliseconds. */
 const CLOSE_MS = 500;
+/** The same, for one that owes us replies: it may be dead. */
+const CLOSE_UNANSWERED_MS = 20;
 
 /** What a connection is made of. */
-export interface ConnectionConfig {
-  readonly pool: string;
+export interface ConnectionConfig extends Equipment {
   readonly url: string | undefined;
   readonly options: RedisOptions;
   /** Part of the name that `CLIENT LIST` shows. */
   readonly service: string;
   readonly connectTimeoutMs: number;
-  readonly commandTimeoutMs: number;
 }
 
 /** One ioredis instance is one physical connection: ioredis neither reconnects nor sends anything again. The pool heals. */
@@ -33,8 +31,6 @@ const ONE_CONNECTION: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   enableAutoPipelining: false,
 };
-
-const conditions = new WeakMap<Redis, ConnectionCondition>();
 
 /** Connects, and resolves when the server has greeted; to be called in the context that the socket is to live in. */
 export async function connect(config: ConnectionConfig, signal: AbortSignal): Promise<Redis> {
@@ -104,57 +100,31 @@ function isOpen({ stream }: Partial<Redis>): boolean {
   return Boolean(stream?.readable && stream.writable && !stream.destroyed);
 }
 
-/** Whether nothing is left on the connection of whoever had it. */
-export function isClean(connection: Redis): boolean {
-  return conditions.get(connection)?.isClean ?? true;
-}
-
 /** Closes, so that the server has forgotten the connection when this resolves; one that does not answer is cut. */
 export async function disconnect(connection: Redis): Promise<void> {
   if (connection.status === 'end') return;
   const closed = new Promise<void>((resolve) => connection.once('end', resolve));
-  const timer = after(isOpen(connection) ? CLOSE_MS : 1, () => cut(connection));
+  const timer = after(isOpen(connection) ? patienceMs(connection) : 1, () => cut(connection));
   connection.disconnect();
   await closed;
   cancel(timer);
 }
 
-export function onEnd(connection: Redis, report: () => void): void {
-  connection.once('close', report);
+function patienceMs({ commandQueue }: Redis): number {
+  return commandQueue.length > 0 ? CLOSE_UNANSWERED_MS : CLOSE_MS;
+}
+
+/** Reports, with the reason, that the connection has ended by itself, or is to be replaced. */
+export function onDead(connection: Redis, report: (reason: unknown) => void): void {
+  let reason: unknown;
+  connection.on('error', (error) => {
+    reason = error;
+  });
+  connection.once('close', () => report(reason ?? new Error('the connection was closed by the server, or on the way to it')));
+  onOutdated(connection, report);
 }
 
 function cut(connection: Redis): void {
   connection.disconnect();
   connection.stream?.destroy();
-}
-
-/** From now on every command is looked at on its way out; what is written in one tick leaves in one piece, behind the first. */
-function equip(connection: Redis, { pool, commandTimeoutMs }: ConnectionConfig): void {
-  const condition = new ConnectionCondition(connection);
-  const watch = new ReplyWatch(pool, connection, commandTimeoutMs);
-  const send = connection.sendCommand;
-  conditions.set(connection, condition);
-  connection.sendCommand = (command, stream) => {
-    const sent = command as unknown as SentCommand;
-    const { commandQueue } = connection;
-    condition.onSend(sent.name, sent.args);
-    watch.onSend();
-    // The first leaves at once: one user alone would only be later.
-    if (commandQueue.length > 0) cork(connection);
-    return sendTellingOutcome(pool, sent, commandQueue, () => {
-      // Last: what it hides must not stand in the cause.
-      hideSecrets(sent);
-      return send.call(connection, command, stream);
-    });
-  };
-}
-
-function cork({ stream }: Redis): void {
-  if (!stream?.writable || stream.writableCorked > 0) return;
-  stream.cork();
-  process.nextTick(uncork, stream);
-}
-
-function uncork(stream: Redis['stream']): void {
-  stream.uncork();
 }

@@ -1,14 +1,17 @@
 import { register, withoutFunctions } from '../pool/define.ts';
 import type { PoolSettings } from '../pool/options.ts';
+import { currentScope } from '../scope/index.ts';
 import type { RedisPool } from './api.ts';
 import { closeBeside } from './beside.ts';
-import { type ConnectionConfig, connect, disconnect, isClean, isFinal, isUsable, onEnd } from './connection.ts';
+import { type ConnectionConfig, connect, disconnect, isFinal, isUsable, onDead } from './connection.ts';
+import { Demotion } from './demotion.ts';
+import { conditionOf } from './equip.ts';
 import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
 import { CommandPool } from './redis-pool.ts';
 
-export type { RedisCommands, RedisPool } from './api.ts';
+export type { RedisCommands, RedisPool, UseOptions } from './api.ts';
 export type { RedisPoolOptions } from './options.ts';
 export type { RetryOptions } from './retry.ts';
 
@@ -23,26 +26,27 @@ export function defineRedisPool(name: string, options: RedisPoolOptions = {}): R
 }
 
 function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis> {
-  const config: ConnectionConfig = {
+  const config: Omit<ConnectionConfig, 'scope'> = {
     pool: name,
     url: options.url,
     options: ioredisOptions(options),
     service: options.service ?? process.env.npm_package_name ?? 'node',
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
     commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
+    demotion: new Demotion(),
   };
   return {
     ...options,
     maxSharers: options.maxSharers ?? Number.POSITIVE_INFINITY,
     // Connecting has its own deadline, which can say how far it came.
     createTimeoutMs: Number.POSITIVE_INFINITY,
-    create: ({ signal }) => connect(config, signal),
+    create: ({ signal }) => connect({ ...config, scope: currentScope().name }, signal),
     destroy: (connection) => Promise.all([disconnect(connection), closeBeside(connection)]),
     validate: (connection) => connection.ping(),
     isUsable,
-    reset: isClean,
+    reset: (connection) => conditionOf(connection)?.restore(),
     onLeave: leave,
-    onDead: onEnd,
+    onDead,
     isFinal,
     // The library's own commands need no guard: they end before their lease does.
     guard: (connection, lease) => (lease.kind === 'user' ? guard(name, connection, lease) : connection),

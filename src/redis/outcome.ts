@@ -1,31 +1,47 @@
-import { RedisConnectionError, ScopedPoolError } from '../errors.ts';
+import { type Outcome, RedisConnectionError, ScopedPoolError } from '../errors.ts';
 import type { SentCommand } from './ioredis.ts';
 
 /** Replies by which a server says that it has not executed the command, and would at another time or as another server. */
-const REFUSAL = /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS) |^ERR max number of clients/;
+const REFUSAL = /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOREPLICAS) |^ERR max number of clients/;
 
 /** What ioredis says of a command that it did not write, for its connection was gone. */
 const NOT_WRITTEN = new Set(['Connection is closed.', "Stream isn't writeable and enableOfflineQueue options is false"]);
 
+/** Where commands are sent, and who is told what became of them. */
+export interface Sender {
+  readonly pool: string;
+  /** How many commands wait for their reply. */
+  readonly queue: { readonly length: number };
+  /** Told of each error, as the caller of the command will get it. */
+  onFailed(command: SentCommand, error: Error): void;
+}
+
 /**
  * Sends a command so that the error of a broken connection says what became of it. ioredis writes at once or not at all,
  * and what it has written it puts in its queue; from then on nobody can know whether the server has executed it.
- *
- * @param queue How many commands wait for their reply.
  */
-export function sendTellingOutcome<R>(pool: string, command: SentCommand, queue: { readonly length: number }, send: () => R): R {
-  const before = queue.length;
+export function sendTellingOutcome<R>(sender: Sender, command: SentCommand, send: () => R): R {
+  const before = sender.queue.length;
   const { reject } = command;
   let isWritten = false;
-  command.reject = (error) => reject.call(command, told(pool, command.name, error, isWritten));
+  command.reject = (error) => {
+    const told = tell(sender.pool, command.name, error, isWritten);
+    sender.onFailed(command, told);
+    reject.call(command, told);
+  };
   const sent = send();
-  isWritten = queue.length > before;
+  isWritten = sender.queue.length > before;
   return sent;
 }
 
-function told(pool: string, command: string, error: Error, isWritten: boolean): Error {
+function tell(pool: string, command: string, error: Error, isWritten: boolean): Error {
   if (error instanceof ScopedPoolError) return error;
   if (error.name === 'ReplyError') return REFUSAL.test(error.message) ? new RedisConnectionError(pool, command, 'rejected', error) : error;
   if (isWritten) return new RedisConnectionError(pool, command, 'unknown', error);
   return NOT_WRITTEN.has(error.message) ? new RedisConnectionError(pool, command, 'not-sent', error) : error;
+}
+
+/** What an error says of whether its command was executed; nothing where it is an answer to the command itself. */
+export function outcomeOf(error: unknown): Outcome | undefined {
+  return error instanceof ScopedPoolError ? (error as { readonly outcome?: Outcome }).outcome : undefined;
 }

@@ -1,10 +1,16 @@
-import { CommandRefusedError, InvalidOptionError, NotAConnectionError, RedisConnectionError } from '../errors.ts';
+import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
+import { checkArgument, flag } from '../options.ts';
+import type { UseFunction } from '../pool/hold.ts';
 import type { Lease } from '../pool/lease.ts';
+import type { AcquireOptions } from '../pool/options.ts';
 import { Pool } from '../pool/pool.ts';
 import { recently } from '../pool/recently.ts';
+import type { UseOptions } from './api.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
+import { conditionOf } from './equip.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
+import { outcomeOf } from './outcome.ts';
 import { isReading } from './reading.ts';
 import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
 import { pause, type RetryOptions, retryAfterMs } from './retry.ts';
@@ -27,7 +33,15 @@ function rethrow(error: unknown): never {
 
 /** Whether nobody knows of a command that changes something whether it was executed. */
 function isDoubtful({ command }: Attempt, error: unknown): boolean {
-  return error instanceof RedisConnectionError && error.outcome === 'unknown' && !isReading(command);
+  return outcomeOf(error) === 'unknown' && !isReading(command);
+}
+
+function nextOf(attempt: Attempt): Attempt {
+  return { ...attempt, attempts: attempt.attempts + 1 };
+}
+
+function attemptOf(command: string, idempotent: boolean): Attempt {
+  return { command, idempotent, attempts: 1, begun: recently() };
 }
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
@@ -36,6 +50,17 @@ export class CommandPool extends Pool<Redis> {
 
   get #scripts(): readonly string[] {
     return Object.keys((this.plain as { scripts?: object } | undefined)?.scripts ?? {});
+  }
+
+  override use<R>(fn: UseFunction<Redis, R>, options?: UseOptions): Promise<R> {
+    if (options?.retry === undefined) return super.use(fn, options);
+    const { retry, ...others } = options;
+    try {
+      checkArgument(`pool "${this.name}": use()`, 'retry', retry, flag);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return retry ? this.#useAgain(attemptOf('use', true), fn, others) : super.use(fn, others);
   }
 
   pipeline(commands?: unknown): ChainableCommander {
@@ -79,7 +104,7 @@ export class CommandPool extends Pool<Redis> {
     if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
     const ms = kind === 'exclusive' ? blocksForMs(name, args) : 0;
     const run = (connection: Redis) => (connection as unknown as Record<string, Method>)[method]?.(...given);
-    return this.#attempt({ command: name, idempotent, attempts: 1, begun: recently() }, ms, run);
+    return this.#attempt(attemptOf(name, idempotent), ms, run);
   }
 
   /** Names the scripts of the definition as commands. @throws InvalidOptionError for a name that is taken. */
@@ -97,24 +122,44 @@ export class CommandPool extends Pool<Redis> {
   }
 
   #recorder(kind: 'pipeline' | 'multi', commands: unknown, options?: unknown): ChainableCommander {
-    const replay: RecorderContext['replay'] = (ms, batch) => this.#onLease(ms, batch);
+    // The results of a pipeline say of each command what became of it; a transaction is executed whole or not at all.
+    const replay: RecorderContext['replay'] = (ms, batch) =>
+      kind === 'multi' ? this.#attempt(attemptOf(kind, false), ms, batch) : this.#onLease(ms, batch);
     return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands, options);
   }
 
   /** Sends a command, and sends it again where that is safe. */
   #attempt(attempt: Attempt, ms: number, run: Run): Promise<unknown> {
     return this.#onLease(ms, run, (error) => {
-      const sinceMs = recently() - attempt.begun;
-      const waitMs = retryAfterMs(this.#retry, { ...attempt, error, sinceMs }, Math.random());
+      const waitMs = this.#retryAfterMs(attempt, error);
       if (waitMs === undefined) throw error;
-      const again = pause(waitMs).then(() => this.#attempt({ ...attempt, attempts: attempt.attempts + 1 }, ms, run));
+      const again = pause(waitMs).then(() => this.#attempt(nextOf(attempt), ms, run));
       // What may have been executed once is not undone by an attempt that was not.
       return isDoubtful(attempt, error) ? again.catch(() => rethrow(error)) : again;
     });
   }
 
-  get #retry(): RetryOptions {
-    return (this.settings as { readonly retry?: RetryOptions }).retry ?? {};
+  /** How long to wait before the next attempt, `undefined` when there must be none. */
+  #retryAfterMs(attempt: Attempt, error: unknown): number | undefined {
+    const { retry = {} } = this.settings as { readonly retry?: RetryOptions };
+    return retryAfterMs(retry, { ...attempt, error, sinceMs: recently() - attempt.begun }, Math.random());
+  }
+
+  async #useAgain<R>(attempt: Attempt, fn: UseFunction<Redis, R>, options: AcquireOptions): Promise<R> {
+    let hasChanged = () => true;
+    try {
+      return await super.use((connection, lease) => {
+        const condition = conditionOf(connection);
+        const before = condition?.changes;
+        hasChanged = () => condition?.changes !== before;
+        return fn(connection, lease);
+      }, options);
+    } catch (error) {
+      const waitMs = hasChanged() ? undefined : this.#retryAfterMs(attempt, error);
+      if (waitMs === undefined) throw error;
+      await pause(waitMs);
+      return this.#useAgain(nextOf(attempt), fn, options);
+    }
   }
 
   /** @param ms How long it blocks; 0 shares the connection. @param onError What to do about an error of the command. */
@@ -158,7 +203,7 @@ function untilReply(lease: Lease<Redis>, run: Run, onError: (error: unknown) => 
     (error: unknown) => {
       lease.release();
       // ioredis says that the connection is closed; the scope has closed it.
-      if (lease.interruption) throw lease.interruption;
+      if (lease.interruption) throw Object.assign(lease.interruption, { outcome: outcomeOf(error) });
       return onError(error);
     },
   );

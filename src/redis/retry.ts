@@ -1,6 +1,6 @@
 import { after } from '../clock.ts';
-import { RedisConnectionError } from '../errors.ts';
 import { duration, integer } from '../options.ts';
+import { outcomeOf } from './outcome.ts';
 import { isReading } from './reading.ts';
 
 /** When a plain command whose connection broke is sent again. */
@@ -54,8 +54,9 @@ export function retryAfterMs(options: RetryOptions, failed: Failed, random: numb
 }
 
 function isSafe({ error, command, idempotent }: Failed): boolean {
-  if (!(error instanceof RedisConnectionError)) return false;
-  return error.outcome !== 'unknown' || idempotent || isReading(command);
+  const outcome = outcomeOf(error);
+  if (outcome === undefined) return false;
+  return outcome !== 'unknown' || idempotent || isReading(command);
 }
 
 export function pause(ms: number): Promise<void> {

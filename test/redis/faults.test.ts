@@ -27,7 +27,7 @@ describe('commandTimeoutMs', () => {
 
   it('ends what a frozen server does not answer, destroys the connection, and the next command works', async () => {
     await withRoot(async () => {
-      const pool = poolOn(redis(), { commandTimeoutMs: 100 });
+      const pool = poolOn(redis(), { commandTimeoutMs: 100, retry: { maxAttempts: 1 } });
       await pool.ping();
       await redis().server.kill('SIGSTOP');
       const [first, second] = await Promise.all([errorOf(() => pool.get('a')), errorOf(() => pool.incr('b'))]);
@@ -37,6 +37,34 @@ describe('commandTimeoutMs', () => {
       await redis().server.kill('SIGCONT');
       expect(await pool.ping()).toBe('PONG');
       expect(pool.stats()).toMatchObject({ created: 2, closedBy: { dead: 1 } });
+    });
+  });
+
+  it('lets reads be sent again over another connection, and writes not', async () => {
+    const proxy = await FaultProxy.start(redis().server);
+    await redis().observer.set('a', 1);
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, commandTimeoutMs: 100 });
+      await pool.ping();
+      proxy.blackHole();
+      const [read, write] = await Promise.all([pool.get('a'), errorOf(() => pool.incr('a'))]);
+      expect(read).toBe('1');
+      expect(write).toMatchObject({ code: 'ERR_COMMAND_TIMEOUT', outcome: 'unknown' });
+      expect(pool.stats().created).toBe(2);
+    });
+    await proxy.stop();
+  });
+
+  it('replaces a connection that does not answer what should make it as it was', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      await pool.use(async (connection) => {
+        await connection.watch('a');
+        await redis().server.kill('SIGSTOP');
+      });
+      await until(() => pool.stats().closedBy.destroyed === 1);
+      await redis().server.kill('SIGCONT');
+      expect(await pool.use((connection) => connection.ping())).toBe('PONG');
     });
   });
 

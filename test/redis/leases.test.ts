@@ -131,21 +131,39 @@ describe('an exclusive lease', () => {
   });
 });
 
-/** What holders leave on a connection. */
+/** What holders leave on a connection and cannot be undone, or not for certain. */
 const DIRTY: readonly (readonly [string, (connection: Redis) => unknown])[] = [
-  ['WATCH', (connection) => connection.watch('key')],
-  ['an open MULTI', (connection) => connection.multi({ pipeline: false })],
-  ['an open MULTI by call', (connection) => connection.call('MULTI')],
-  ['another database', (connection) => connection.select(1)],
-  ['another database by call', (connection) => connection.call('SELECT', 1)],
   ['a subscription', (connection) => connection.subscribe('channel')],
   ['a pattern', (connection) => connection.psubscribe('channel*')],
-  ['another name', (connection) => connection.client('SETNAME', 'mine')],
   ['replies switched off', (connection) => void connection.client('REPLY', 'OFF').catch(() => {})],
   ['RESET', (connection) => connection.reset()],
   ['QUIT', (connection) => connection.quit()],
   ['disconnect()', (connection) => connection.disconnect()],
-  ['a command without its reply', (connection) => void connection.blpop('list', 0).catch(() => {})],
+  ['a blocking command without its reply', (connection) => void connection.blpop('list', 0).catch(() => {})],
+  ['one in the middle', (connection) => void Promise.allSettled([connection.incr('n'), connection.blpop('list', 0), connection.incr('n')])],
+  ['another database while it watches, and a subscription', (connection) => Promise.all([connection.select(1), connection.subscribe('a')])],
+];
+
+/** What one round trip undoes, each with the commands that do. */
+const UNDONE: readonly (readonly [string, (connection: Redis) => unknown, readonly string[]])[] = [
+  ['WATCH', (connection) => connection.watch('key'), ['UNWATCH']],
+  ['an open MULTI', (connection) => connection.multi({ pipeline: false }), ['DISCARD']],
+  ['an open MULTI by call', (connection) => connection.call('MULTI'), ['DISCARD']],
+  ['WATCH and an open MULTI', (connection) => connection.watch('key').then(() => connection.call('MULTI')), ['DISCARD']],
+  ['another database', (connection) => connection.select(1), ['SELECT 0']],
+  ['another database by call', (connection) => connection.call('SELECT', 1), ['SELECT 0']],
+  [
+    'another database, and its own in an open MULTI',
+    (connection) => connection.select(1).then(() => Promise.all([connection.call('MULTI'), connection.select(0)])),
+    ['DISCARD', 'SELECT 0'],
+  ],
+  // Not to be told from that of a handshake: that it is there, the answer to CLIENT INFO shows.
+  ['another name', (connection) => connection.client('SETNAME', 'mine'), []],
+  ['tracking', (connection) => connection.client('TRACKING', 'ON', 'OPTIN'), ['CLIENT TRACKING OFF']],
+  ['a command without its reply', (connection) => void connection.incr('n'), ['PING']],
+  ['a thousand of them', (connection) => void Array.from({ length: 1_000 }, () => connection.incr('n')), ['PING']],
+  ['a transaction without its reply', (connection) => void connection.multi().incr('n').exec(), ['PING']],
+  ['a script without its reply', (connection) => void connection.eval('return 1', 0), ['PING']],
 ];
 
 const CLEAN: readonly (readonly [string, (connection: Redis) => unknown])[] = [
@@ -179,6 +197,31 @@ describe('after its lease, a connection', () => {
     }),
   );
 
+  it.each(UNDONE)('is made as it was, in one round trip, when this was left on it: %s', (_, use, undoing) =>
+    withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      const info = async (connection: Redis) => String(await connection.client('INFO')).match(/\b(name|db|flags|multi)=\S*/g);
+      const before = await pool.use(info);
+      const sent = await commandsDuring(redis(), async () => {
+        for (let n = 0; n < 3; n++) await pool.use(use);
+        expect(await pool.use(info)).toEqual(before);
+      });
+      const seen = sent.join('\n').toUpperCase();
+      for (const command of undoing) expect(seen.split(`\n${command}`)).toHaveLength(4);
+      expect(pool.stats()).toMatchObject({ created: 1, closed: 0 });
+    }),
+  );
+
+  it('is made as it was before it is shared, too', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      await pool.use((connection) => connection.select(1));
+      await pool.set('key', 'value');
+      expect(await redis().observer.get('key')).toBe('value');
+      expect(pool.stats().created).toBe(1);
+    });
+  });
+
   it.each(CLEAN)('is lent again after %s', (_, use) => withRoot(async () => expect((await opened(use)).opened).toBe(1)));
 
   it('knows its own database, and another one', async () => {
@@ -188,7 +231,7 @@ describe('after its lease, a connection', () => {
       expect(pool.stats().closed).toBe(0);
       await pool.use((connection) => connection.select(0));
       await pool.set('key', 'value');
-      expect(pool.stats().created).toBe(2);
+      expect(pool.stats().created).toBe(1);
       await redis().observer.select(2);
       expect(await redis().observer.get('key')).toBe('value');
       await redis().observer.select(0);

@@ -1,8 +1,10 @@
 import type { Channel, TracingChannel } from 'node:diagnostics_channel';
 import { onTestFinished } from 'vitest';
 import { CHANNELS, type Message } from '../../src/channels.ts';
-import { Scope, withScope } from '../../src/index.ts';
-import { poolOf, Server } from '../pool/support.ts';
+import { Scope, withRoot, withScope } from '../../src/index.ts';
+import { defineRedisPool } from '../../src/redis/index.ts';
+import { poolName, poolOf, Server } from '../pool/support.ts';
+import { openRedis } from './redis.ts';
 import { until } from './until.ts';
 
 export type ChannelName = keyof typeof CHANNELS;
@@ -67,6 +69,20 @@ export async function provokeAll(server = new Server()): Promise<string> {
     await withScope(async () => void (await pool.acquire()), { name: 'job' });
     await withScope(() => Promise.reject(new Error('failed'))).catch(() => {});
   });
+  await provokeUnknown();
   await root.close();
   return pool.name;
+}
+
+/** Has a Redis command sent and its connection broken before the reply. */
+async function provokeUnknown(): Promise<void> {
+  const redis = await openRedis({ fresh: true });
+  const pool = defineRedisPool(poolName(), { url: redis.url, service: 'events', idleTimeoutMs: 60_000 });
+  await withRoot(async () => {
+    const popped = pool.blpop('list', 0).catch(() => {});
+    await until(async () => (await redis.clients('sp:events')).some(({ cmd }) => cmd === 'blpop'));
+    await redis.observer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await popped;
+  });
+  await redis.stop();
 }

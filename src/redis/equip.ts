@@ -1,0 +1,73 @@
+import { CHANNELS, publish } from '../channels.ts';
+import { now } from '../clock.ts';
+import { ConnectionCondition } from './condition.ts';
+import type { Demotion } from './demotion.ts';
+import type { Redis, SentCommand } from './ioredis.ts';
+import { outcomeOf, sendTellingOutcome } from './outcome.ts';
+import { ReplyWatch } from './reply-watch.ts';
+import { hideSecrets } from './secrets.ts';
+
+/** What a connection is equipped with, and what it says when something happens. */
+export interface Equipment {
+  readonly pool: string;
+  /** Name of the root scope that owns the connection. */
+  readonly scope: string;
+  readonly commandTimeoutMs: number;
+  readonly demotion: Demotion;
+}
+
+const CONDITION = Symbol('condition');
+/** Emitted by a connection that is to be replaced, with the reason. */
+const OUTDATED = Symbol('outdated');
+
+/** The condition of a connection, or of the one that a guard shows. */
+export function conditionOf(connection: Redis): ConnectionCondition | undefined {
+  return (connection as { [CONDITION]?: ConnectionCondition })[CONDITION];
+}
+
+export function onOutdated(connection: Redis, report: (reason: unknown) => void): void {
+  connection.once(OUTDATED, report);
+}
+
+/** From now on every command is looked at on its way out; what is written in one tick leaves in one piece, behind the first. */
+export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demotion }: Equipment): void {
+  const condition = new ConnectionCondition(connection);
+  const watch = new ReplyWatch(pool, connection, commandTimeoutMs);
+  const connectedAt = now();
+  const { sendCommand: send, commandQueue: queue } = connection;
+  const onFailed = (command: SentCommand, error: Error): void => {
+    const outcome = outcomeOf(error);
+    if (outcome === 'unknown') publish(CHANNELS.outcomeUnknown, () => ({ pool, scope, command: command.name, error }));
+    else if (outcome) condition.onUnexecuted(command.name);
+    if (isReadonly(error) && demotion.isNews(connectedAt)) connection.emit(OUTDATED, error.cause);
+  };
+  const sender = { pool, queue, onFailed };
+  Object.defineProperty(connection, CONDITION, { value: condition });
+  connection.sendCommand = (command, stream) => {
+    const sent = command as unknown as SentCommand;
+    condition.onSend(sent.name, sent.args);
+    watch.onSend();
+    // The first leaves at once: one user alone would only be later.
+    if (queue.length > 0) cork(connection);
+    return sendTellingOutcome(sender, sent, () => {
+      // Last: what it hides must not stand in the cause.
+      hideSecrets(sent);
+      return send.call(connection, command, stream);
+    });
+  };
+}
+
+/** Whether the server says that it is a replica. */
+function isReadonly({ cause }: Error): boolean {
+  return cause instanceof Error && cause.message.startsWith('READONLY ');
+}
+
+function cork({ stream }: Redis): void {
+  if (!stream?.writable || stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(uncork, stream);
+}
+
+function uncork(stream: Redis['stream']): void {
+  stream.uncork();
+}
