@@ -59,7 +59,7 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
 
 /** Whether the server says that it is a replica. */
 function isReadonly({ cause }: Error): boolean {
-  return cause instanceof Error && cause.message.startsWith('READONLY ');
+  return cause instanceof Error && /^(?:EXECABORT .*: )?READONLY /.test(cause.message);
 }
 
 function cork({ stream }: Redis): void {

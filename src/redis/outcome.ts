@@ -2,7 +2,8 @@ import { type Outcome, RedisConnectionError, ScopedPoolError } from '../errors.t
 import type { SentCommand } from './ioredis.ts';
 
 /** Replies by which a server says that it has not executed the command, and would at another time or as another server. */
-const REFUSAL = /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOREPLICAS) |^ERR max number of clients/;
+const REFUSAL =
+  /^(?:EXECABORT .*because of: )?(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOREPLICAS) |^ERR max number of clients/;
 
 /** What ioredis says of a command that it did not write, for its connection was gone. */
 const NOT_WRITTEN = new Set(['Connection is closed.', "Stream isn't writeable and enableOfflineQueue options is false"]);
@@ -39,6 +40,13 @@ function tell(pool: string, command: string, error: Error, isWritten: boolean): 
   if (error.name === 'ReplyError') return REFUSAL.test(error.message) ? new RedisConnectionError(pool, command, 'rejected', error) : error;
   if (isWritten) return new RedisConnectionError(pool, command, 'unknown', error);
   return NOT_WRITTEN.has(error.message) ? new RedisConnectionError(pool, command, 'not-sent', error) : error;
+}
+
+/** What a transaction failed with: when the server has refused its commands for what it is, it would execute them at another time. */
+export function tellOfTransaction(pool: string, error: unknown): unknown {
+  const { previousErrors: refused = [] } = error as { readonly previousErrors?: readonly unknown[] };
+  const isRefused = refused.length > 0 && refused.every((one) => outcomeOf(one) === 'rejected');
+  return isRefused && outcomeOf(error) === undefined ? new RedisConnectionError(pool, 'exec', 'rejected', error as Error) : error;
 }
 
 /** What an error says of whether its command was executed; nothing where it is an answer to the command itself. */

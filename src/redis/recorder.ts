@@ -1,6 +1,7 @@
 import { CommandRefusedError } from '../errors.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { type ChainableCommander, METHODS, methodsOf, type Redis } from './ioredis.ts';
+import { tellOfTransaction } from './outcome.ts';
 
 /** Where a recorder comes from and where it goes. */
 export interface RecorderContext {
@@ -91,7 +92,9 @@ export class Recorder {
         played = true;
         const batch = connection[this.#context.kind]() as unknown as Methods;
         for (const { method, args } of this.#entries) batch[method]?.(...args);
-        return (batch as unknown as ChainableCommander).exec();
+        return (batch as unknown as ChainableCommander).exec().catch((error: unknown) => {
+          throw tellOfTransaction(this.#context.pool, error);
+        });
       });
     } catch (error) {
       if (!played) for (const { args } of this.#entries) callbackOf(args)?.(error);

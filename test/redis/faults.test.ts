@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
@@ -66,6 +67,22 @@ describe('commandTimeoutMs', () => {
       await redis().server.kill('SIGCONT');
       expect(await pool.use((connection) => connection.ping())).toBe('PONG');
     });
+  });
+
+  it('leaves the place of a connection that owes replies at once, though its other end does not hear of it', async () => {
+    const proxy = await FaultProxy.start(redis().server);
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, max: 1 });
+      await pool.use((connection, lease) => {
+        proxy.blackHole();
+        connection.get('a').catch(() => {});
+        lease.destroy();
+      });
+      const closed = until(() => pool.stats().open === 0).then(() => 'closed');
+      // Half of what a connection in good order may take.
+      expect(await Promise.race([closed, sleep(250, 'still open')])).toBe('closed');
+    });
+    await proxy.stop();
   });
 
   it('ends what is sent on an exclusive lease', async () => {

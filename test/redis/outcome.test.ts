@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { type RedisConnectionError, withRoot } from 'scoped-pool';
+import { type RedisConnectionError, Scope, withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
@@ -120,6 +120,63 @@ describe('a server that refuses what it does not execute', () => {
       expect(error.message).toContain('READONLY');
       expect(await redis().observer.info('errorstats')).toContain('errorstat_READONLY:count=3');
     });
+  });
+});
+
+describe('a transaction that the server refuses as a whole', () => {
+  it('is sent again, and succeeds once the server is master again', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const written = pool.multi().incr('a').incr('a').exec();
+      setTimeout(() => redis().observer.replicaof('NO', 'ONE'), 30);
+      expect(await written).toEqual([
+        [null, 1],
+        [null, 2],
+      ]);
+    });
+  });
+
+  it('fails as rejected when it goes on', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { retry: { delaysMs: [1] } });
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const error = await errorOf(() => pool.multi().incr('a').exec());
+      expect(error).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'rejected' });
+      expect(error.message).toContain('EXECABORT');
+    });
+  });
+
+  it('fails as rejected when the server becomes a replica before EXEC', async () => {
+    await withRoot(async () => {
+      const error = await poolOn(redis()).use(async (connection) => {
+        await connection.multi({ pipeline: false });
+        await connection.incr('a');
+        await redis().observer.replicaof('127.0.0.1', 1);
+        return errorOf(() => connection.exec());
+      });
+      expect(error).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'rejected' });
+    });
+  });
+
+  it('is not taken for one that has a mistake in it, which is thrown as ioredis throws it', async () => {
+    await withRoot(async () => {
+      const error = await errorOf(() => poolOn(redis()).multi().call('INCR').exec());
+      expect(error).toMatchObject({ name: 'ReplyError', message: expect.stringContaining('EXECABORT') });
+      expect(error).not.toHaveProperty('outcome');
+    });
+  });
+});
+
+describe('a command that the end of its scope cuts off', () => {
+  it.each(['cancelled', 'closed'])('says that nobody knows of it when its scope is %s', async (how) => {
+    const root = new Scope({ parent: null });
+    const pool = poolOn(redis());
+    const popped = root.run(() => pool.blpop('list', 0)).catch((error: unknown) => error);
+    await until(async () => (await redis().clients(`sp:test:${pool.name}`)).some(({ cmd }) => cmd === 'blpop'));
+    if (how === 'cancelled') root.cancel(new Error('enough'));
+    await root.close({ graceMs: 0, cancelMs: 0 }).catch(() => {});
+    expect(await popped).toMatchObject({ code: expect.stringMatching(/^ERR_SCOPE_(CANCELLED|CLOSED)$/), outcome: 'unknown' });
   });
 });
 
