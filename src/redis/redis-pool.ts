@@ -53,8 +53,8 @@ export class CommandPool extends Pool<Redis> {
   }
 
   override use<R>(fn: UseFunction<Redis, R>, options?: UseOptions): Promise<R> {
-    if (options?.retry === undefined) return super.use(fn, options);
-    const { retry, ...others } = options;
+    if (!options) return super.use(fn);
+    const { retry = false, ...others } = options;
     try {
       checkArgument(`pool "${this.name}": use()`, 'retry', retry, flag);
     } catch (error) {
