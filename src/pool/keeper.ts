@@ -85,6 +85,8 @@ export class Keeper<T> {
     const { retire, check, nextAt } = onTick(living, rules, now());
     for (const { slot, reason } of retire) this.#scheduler.retire(slot, reason);
     for (const slot of check) {
+      // Where others were retired, it may have been lent in their place.
+      if (slot.state !== 'free') continue;
       // A look would not keep it warm: it must be asked, whatever the clock that lags behind says of its age.
       slot.isSuspect = true;
       this.#scheduler.check(slot);

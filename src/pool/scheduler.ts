@@ -74,7 +74,7 @@ export class Scheduler<T> {
     }
     this.#stock.withdraw(slot);
     if (slot.state === 'retiring') this.#close(slot);
-    else if (slot.isResetting) this.#check(slot);
+    else if (slot.isResetting) this.check(slot);
     else this.#comeFree(slot);
   }
 
@@ -100,11 +100,12 @@ export class Scheduler<T> {
     this.#shrink();
   }
 
-  /** Has a slot checked, if nobody holds it. */
+  /** Has a slot checked that nobody holds: a free one, or one that is to be made as it was. */
   check(slot: Slot<T>): void {
-    if (slot.state !== 'free') return;
     this.#stock.withdraw(slot);
-    this.#check(slot);
+    slot.move('checking');
+    this.arriving++;
+    this.#executor.check(slot);
   }
 
   /** Another limit: what is above it closes, idle slots first, held ones when their last holder has left. */
@@ -143,12 +144,6 @@ export class Scheduler<T> {
     } finally {
       this.#isSettling = false;
     }
-  }
-
-  #check(slot: Slot<T>): void {
-    slot.move('checking');
-    this.arriving++;
-    this.#executor.check(slot);
   }
 
   #comeFree(slot: Slot<T>): void {

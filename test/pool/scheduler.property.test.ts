@@ -21,6 +21,7 @@ const step = fc.record({
     'release',
     'release',
     'release',
+    'reset',
     'leave',
     'arrive',
     'arrive',
@@ -57,6 +58,7 @@ function play(script: Script, { what, which }: Step): void {
   else if (what === 'nested exclusive') script.acquire('exclusive', holder);
   else if (what === 'nested shared') script.acquire('shared', holder);
   else if (what === 'release') script.release(holder);
+  else if (what === 'reset') script.release(holder, 'reset');
   else if (what === 'arrive') script.arrive(pick(script.creating));
   else if (what === 'fail') script.fail(pick(script.creating));
   else if (what === 'permit') script.permit();
@@ -71,7 +73,7 @@ function play(script: Script, { what, which }: Step): void {
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
   if (what === 'go stale' && slot.state === 'free') script.stale.add(slot);
-  if (what === 'check') script.scheduler.check(slot);
+  if (what === 'check' && slot.state === 'free') script.scheduler.check(slot);
   if (what === 'die') script.unusable.add(slot);
 }
 

@@ -117,8 +117,10 @@ export class Script implements Executor<number> {
     this.release(this.holders.at(-1));
   }
 
-  release(holder: Holder | undefined): void {
+  /** @param how What the holder leaves behind: nothing, or something that takes time to undo. */
+  release(holder: Holder | undefined, how?: 'reset'): void {
     if (!holder) return;
+    if (how && holder.slot.state === 'exclusive') holder.slot.isResetting = true;
     if (this.waitsItself(holder)) holder.slot.stuck--;
     this.holders.splice(this.holders.indexOf(holder), 1);
     this.scheduler.release(holder.slot);
@@ -156,7 +158,9 @@ export class Script implements Executor<number> {
     this.checking.splice(this.checking.indexOf(slot), 1);
     this.stale.delete(slot);
     if (!isAlive) return this.scheduler.retire(slot, 'invalid');
-    if (slot.state === 'checking') this.scheduler.arrived(slot);
+    if (slot.state !== 'checking') return;
+    slot.isResetting = false;
+    this.scheduler.arrived(slot);
   }
 
   resize(max: number): void {
@@ -200,6 +204,7 @@ export class Script implements Executor<number> {
       claim(mine.length <= Math.max(scheduler.maxSharers, 1), 'never more than maxSharers');
       claim(mine.length === slot.holders, 'holders are counted');
       claim(slot.state !== 'free' || mine.length === 0, 'a free slot has no holder');
+      claim(slot.state !== 'free' || !slot.isResetting, 'nothing is lent that is still being made as it was');
       claim(slot.state !== 'closing' || mine.length === 0, 'no holder is cut off');
     }
     const free = [...scheduler.free].some((slot) => !this.stale.has(slot) && !this.unusable.has(slot));

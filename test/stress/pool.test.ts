@@ -20,6 +20,9 @@ function randomOf(seed: number): () => number {
 // A deadlock stands for 100 ms before it is broken: with these left out, the time goes into the rest.
 const QUICK = ACTIONS.filter((what) => !what.startsWith('nested'));
 
+/** What can come of making a connection as it was. */
+const RESETS = [() => true, () => false, () => turns(1), () => turns(2), () => Promise.reject(new Error('dirty'))];
+
 describe('Pool under stress', () => {
   it(`keeps its promises for ${STRESS_MS} ms of random actions (STRESS_SEED=${SEED})`, { timeout: STRESS_MS + 30_000 }, async () => {
     const random = randomOf(SEED);
@@ -40,6 +43,7 @@ describe('Pool under stress', () => {
         maxUses: [1, 5, Number.POSITIVE_INFINITY][upTo(3)],
         keepaliveMs: [1, 5, Number.POSITIVE_INFINITY][upTo(3)],
         validate: () => turns(upTo(3)),
+        reset: () => RESETS[upTo(RESETS.length)]?.(),
       });
       const actions = (): Action[] => Array.from({ length: 20 }, () => ({ what: QUICK[upTo(QUICK.length)] ?? 'use', turns: upTo(3) }));
       await withRoot(() => Promise.all(Array.from({ length: 20 }, () => crowd.user(pool, actions()))), { onSuppressed: () => {} });
