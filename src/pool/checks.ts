@@ -26,6 +26,7 @@ export class Checks<T> {
   }
 
   async check(slot: Slot<T>): Promise<void> {
+    if (slot.holders > 0) return this.#lookWhileShared(slot);
     // Not at once: what the user's function does must not happen in the middle of a decision.
     await undefined;
     if (slot.state !== 'checking') return;
@@ -55,5 +56,12 @@ export class Checks<T> {
     // The process hears of what has died with the next turn of the event loop, not before; by then it may be gone.
     await nextTurn();
     if (slot.state === 'checking' && !this.#factory.isUsable(slot.resource as T)) this.#scheduler.retire(slot, 'dead');
+  }
+
+  async #lookWhileShared(slot: Slot<T>): Promise<void> {
+    await nextTurn();
+    // If it has died, whoever lends it sees it.
+    this.#keeper.heard(slot);
+    this.#scheduler.looked(slot);
   }
 }

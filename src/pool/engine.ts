@@ -140,8 +140,10 @@ export class Engine<T> {
     this.releases++;
     if (lease.message) this.#publishEnd(lease, lease.message);
     if (lease.kind === 'user') this.#definition.settings.onLeave?.(slot.resource as T, lease);
-    if (!lease.exclusive) slot.removeSharer(lease);
-    else {
+    if (!lease.exclusive) {
+      slot.removeSharer(lease);
+      if (lease.kind !== 'user') this.keeper.heard(slot);
+    } else {
       slot.holder = undefined;
       if (slot.state === 'exclusive' && this.#factory.canReset) this.#reset(slot);
     }

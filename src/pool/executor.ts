@@ -4,9 +4,9 @@ import type { Waiter } from './waiter.ts';
 
 /** What the scheduler decides and others do. None of these may acquire or release before it returns. */
 export interface Executor<T> extends Judge<T> {
-  /** Fill the slot: then `arrived` or `failed`. */
+  /** Fill the slot: then `arrived` or `closed`. */
   create(slot: Slot<T>): void;
-  /** See whether the resource still lives, or end its reset: then `arrived` or `retire`. */
+  /** See whether the resource still lives, or end its reset: then `arrived` or `retire`; of one that is shared, `looked`. */
   check(slot: Slot<T>): void;
   /** Close the resource: then `closed`. */
   close(slot: Slot<T>): void;

@@ -41,17 +41,26 @@ export class Keeper<T> {
 
   /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
-    slot.provenAt = this.#factory.canJudge ? now() : recently();
+    slot.provenAt = slot.heardAt = this.#factory.canJudge ? now() : recently();
     if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
     if (this.#stopped) return;
     this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
     this.#alarm.set(checkAtOf(slot, this.#rules));
   }
 
+  /** Something came from the resource while it is shared. */
+  heard(slot: Slot<T>): void {
+    if (this.#factory.canJudge) slot.heardAt = now();
+  }
+
   /** Whether the resource has to be checked before it is lent. */
   isStale(slot: Slot<T>): boolean {
-    if (this.needsValidation(slot)) return true;
-    return slot.holders === 0 && this.#factory.canJudge && now() - slot.provenAt > SAME_TURN_MS;
+    // Who shares it already uses it: it cannot be asked, but looked at.
+    if (this.needsValidation(slot) && slot.holders === 0) return true;
+    if (!this.#factory.canJudge) return false;
+    const time = now();
+    if (slot.heardAt === Number.POSITIVE_INFINITY) slot.heardAt = time;
+    return time - slot.heardAt > SAME_TURN_MS;
   }
 
   /** Whether the resource has to be asked whether it lives; else a look tells enough, in the next turn of the event loop. */

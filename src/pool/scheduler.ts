@@ -23,6 +23,8 @@ export class Scheduler<T> {
   readonly #stock: Stock<T>;
   /** Slots that nobody holds, what was used last is last. */
   readonly free: List<Slot<T>>;
+  /** Shared slots that take more holders, at once or after a look. */
+  readonly sharing: List<Slot<T>>;
   readonly waiters = new Waiters<T>();
   readonly #reservations = new Reservations<T>();
   /** Slots that count against `max`. */
@@ -39,6 +41,7 @@ export class Scheduler<T> {
     this.#executor = executor;
     this.#stock = new Stock(maxSharers, executor, (slot) => this.#end(slot));
     this.free = this.#stock.free;
+    this.sharing = this.#stock.sharing;
   }
 
   /** A slot for a new holder, `undefined` when it has to wait. */
@@ -100,12 +103,19 @@ export class Scheduler<T> {
     this.#shrink();
   }
 
-  /** Has a slot checked that nobody holds: a free one, or one that is to be made as it was. */
+  /** Has a slot checked: one that nobody holds, or a shared one, which takes no more holders meanwhile. */
   check(slot: Slot<T>): void {
     this.#stock.withdraw(slot);
-    slot.move('checking');
+    if (slot.holders === 0) slot.move('checking');
     this.arriving++;
     this.#executor.check(slot);
+  }
+
+  /** A shared slot was looked at while its holders went on, or left. */
+  looked(slot: Slot<T>): void {
+    this.arriving--;
+    if (slot.state === 'shared') this.#stock.putShared(slot);
+    this.settle();
   }
 
   /** Another limit: what is above it closes, idle slots first, held ones when their last holder has left. */
@@ -115,16 +125,12 @@ export class Scheduler<T> {
     this.settle();
   }
 
-  /** A slot could not be created. */
-  failed(slot: Slot<T>): void {
-    this.arriving--;
-    this.#forget(slot);
-  }
-
-  /** The resource of a slot is gone. */
+  /** The resource of a slot is gone, or could not be created. */
   closed(slot: Slot<T>): void {
-    this.slots.delete(slot);
-    this.#forget(slot);
+    if (!this.slots.delete(slot)) this.arriving--;
+    slot.move('closed');
+    this.open--;
+    this.settle();
   }
 
   /** Opens connections nobody asked for yet, until `count` are open. */
@@ -150,7 +156,7 @@ export class Scheduler<T> {
     this.#reservations.giveUp(slot.reservedFor);
     slot.move('free');
     // Until somebody has been asked, it is handed on and not idle: it is not stale, whatever the rules.
-    slot.provenAt = Number.POSITIVE_INFINITY;
+    slot.provenAt = slot.heardAt = Number.POSITIVE_INFINITY;
     this.#stock.putFree(slot);
     this.settle();
     if (slot.state === 'free') this.#executor.idle(this.#stock.putBack(slot));
@@ -158,7 +164,7 @@ export class Scheduler<T> {
 
   #serve(): void {
     while (!this.#stock.isEmpty) {
-      const sharable = this.#stock.isShared;
+      const sharable = this.#stock.canShare;
       const waiter = this.waiters.next(sharable);
       const slot = waiter && this.take(waiter.exclusive);
       if (!slot) return;
@@ -183,10 +189,10 @@ export class Scheduler<T> {
   }
 
   #grow(): void {
-    if (this.free.size === 0 && this.open >= this.max) return;
+    if (this.#stock.isEmpty && this.open >= this.max) return;
     for (let wanted = this.#wanted(); wanted > 0; wanted--) {
-      // What is free now and was not lent is stale.
-      const stale = this.free.last;
+      // What could be lent now and was not is stale.
+      const stale = (this.waiters.shared.size > 0 && this.sharing.last) || this.free.last;
       if (stale) this.check(stale);
       else if (this.open < this.max && this.permits > 0) this.#create();
       else return;
@@ -239,11 +245,5 @@ export class Scheduler<T> {
   #close(slot: Slot<T>): void {
     slot.move('closing');
     this.#executor.close(slot);
-  }
-
-  #forget(slot: Slot<T>): void {
-    slot.move('closed');
-    this.open--;
-    this.settle();
   }
 }

@@ -13,7 +13,8 @@ export interface Judge<T> {
 export class Stock<T> {
   /** What was used last is last. */
   readonly free = new List<Slot<T>>();
-  readonly #sharing = new List<Slot<T>>();
+  /** Shared slots that take more holders, at once or after a look. */
+  readonly sharing = new List<Slot<T>>();
   readonly #maxSharers: number;
   readonly #judge: Judge<T>;
   readonly #discard: (slot: Slot<T>) => void;
@@ -27,12 +28,12 @@ export class Stock<T> {
 
   /** Whether there is nothing to be lent. */
   get isEmpty(): boolean {
-    return this.free.size === 0 && this.#sharing.size === 0;
+    return this.free.size === 0 && this.sharing.size === 0;
   }
 
-  /** Whether a shared slot takes more holders. */
-  get isShared(): boolean {
-    return this.#sharing.size > 0;
+  /** Whether a shared slot takes one more holder at once. */
+  get canShare(): boolean {
+    return this.#lendable(this.sharing) !== undefined;
   }
 
   /** A slot with one more holder, `undefined` when there is none to be lent. */
@@ -72,7 +73,7 @@ export class Stock<T> {
 
   /** A shared slot may take more holders again. */
   putShared(slot: Slot<T>): void {
-    if (!slot.list && slot.holders < this.#maxSharers) this.#sharing.push(slot);
+    if (!slot.list && slot.holders < this.#maxSharers) this.sharing.push(slot);
   }
 
   /** The slot is no longer to be lent. */
@@ -91,7 +92,7 @@ export class Stock<T> {
   }
 
   #takeShared(): Slot<T> | undefined {
-    const shared = this.#lendable(this.#sharing);
+    const shared = this.#lendable(this.sharing);
     if (shared) return this.#join(shared);
     const slot = this.#lendable(this.free);
     if (!slot) return undefined;
@@ -124,7 +125,7 @@ export class Stock<T> {
       } else if (slot.list !== list) {
         // It was asked, and has died or was lent meanwhile.
         slot = list.last;
-      } else if (list === this.free && isStale) slot = slot.prev;
+      } else if (isStale) slot = slot.prev;
       else return slot;
     }
     return undefined;

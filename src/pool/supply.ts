@@ -190,7 +190,7 @@ export class Supply<T> {
   #failed(slot: Slot<T>, error: unknown): void {
     this.counts.createFailed++;
     this.attempts.failed(error);
-    this.#scheduler.failed(slot);
+    this.#scheduler.closed(slot);
     // Where one is open, whoever waits is served by that.
     if (!this.#stopped && !this.#isAnyOpen && this.#factory.isFinal(error)) this.#onFinal(error);
     this.#changed();

@@ -114,11 +114,13 @@ export class Waiting<T> {
 
   /** How many wait for a holder to leave, with one more; those for whom a connection is on its way, or can be opened, do not. */
   #inLineWith(exclusive: boolean): number {
-    const { maxSharers, waiters } = this.#engine.scheduler;
+    const { maxSharers, waiters, sharing } = this.#engine.scheduler;
     const alone = waiters.exclusive.size + (exclusive ? 1 : 0);
     const sharers = waiters.shared.size + (exclusive ? 0 : 1);
     const left = comingIn(this.#engine.scheduler) - alone;
-    return left <= 0 ? sharers - left : Math.max(0, sharers - left * maxSharers);
+    // What is shared has places, too, when it has been looked at.
+    const forSharers = Math.max(0, left) + sharing.size;
+    return Math.max(0, -left) + Math.max(0, sharers - (forSharers === 0 ? 0 : forSharers * maxSharers));
   }
 
   #listen(waiter: Waiter<T>, signal: AbortSignal): void {

@@ -72,7 +72,7 @@ function play(script: Script, { what, which }: Step): void {
   if (what === 'late' && waiter) script.late.add(waiter);
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
-  if (what === 'go stale' && slot.state === 'free') script.stale.add(slot);
+  if (what === 'go stale' && (slot.state === 'free' || slot.state === 'shared')) script.stale.add(slot);
   if (what === 'check' && slot.state === 'free') script.scheduler.check(slot);
   if (what === 'die') script.unusable.add(slot);
 }

@@ -40,6 +40,7 @@ export class Script implements Executor<number> {
   }
 
   check(slot: Slot<number>): void {
+    if (slot.holders > 0) this.#looked.add(slot);
     this.checking.push(slot);
   }
 
@@ -99,6 +100,8 @@ export class Script implements Executor<number> {
     return waiter;
   }
 
+  /** Shared slots that are looked at while they are held. */
+  readonly #looked = new Set<Slot<number>>();
   readonly #inside = new Map<Waiter<number>, Holder | undefined>();
 
   /** As a lease does it: a holder counts once, however many acquires wait in its code. */
@@ -143,7 +146,7 @@ export class Script implements Executor<number> {
     if (!slot) return;
     this.creating.splice(this.creating.indexOf(slot), 1);
     this.scheduler.permits = 0;
-    this.scheduler.failed(slot);
+    this.scheduler.closed(slot);
   }
 
   /** The next step of the backoff. */
@@ -157,6 +160,10 @@ export class Script implements Executor<number> {
     if (!slot) return;
     this.checking.splice(this.checking.indexOf(slot), 1);
     this.stale.delete(slot);
+    if (this.#looked.delete(slot)) {
+      if (!isAlive) this.unusable.add(slot);
+      return this.scheduler.looked(slot);
+    }
     if (!isAlive) return this.scheduler.retire(slot, 'invalid');
     if (slot.state !== 'checking') return;
     slot.isResetting = false;
@@ -185,6 +192,11 @@ export class Script implements Executor<number> {
     return [...this.scheduler.slots].map(({ state }) => state);
   }
 
+  /** Whether the slot is, or has to be, looked at before it can be lent. */
+  #isUnseen(slot: Slot<number>): boolean {
+    return this.stale.has(slot) || this.#looked.has(slot);
+  }
+
   /** @throws Error that names the invariant that does not hold. */
   verify(): void {
     const { scheduler, holders } = this;
@@ -211,7 +223,7 @@ export class Script implements Executor<number> {
     claim(this.waiters.length === 0 || !free, 'nobody waits beside a free slot');
     const shared = this.waiters.filter(({ exclusive }) => !exclusive);
     const room = [...scheduler.slots].some(
-      (slot) => slot.state === 'shared' && slot.holders < scheduler.maxSharers && !this.unusable.has(slot),
+      (slot) => slot.state === 'shared' && slot.holders < scheduler.maxSharers && !this.unusable.has(slot) && !this.#isUnseen(slot),
     );
     claim(shared.length === 0 || !room, 'no sharer waits beside a shared slot with room');
     const canGrow = scheduler.open < scheduler.max && scheduler.permits > 0;
