@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -29,6 +29,8 @@ export interface StartOptions {
   readonly appendOnly?: boolean;
   /** Further arguments of redis-server: `['--maxclients', '20']`. */
   readonly args?: readonly string[];
+  /** Makes it a sentinel, which begins with these lines of configuration and writes them on. */
+  readonly sentinel?: string;
 }
 
 const BINARIES = ['redis-server', 'valkey-server'];
@@ -124,6 +126,7 @@ class OwnRedis implements DevRedis {
   constructor(binary: string, options: StartOptions) {
     this.#binary = binary;
     this.#options = options;
+    if (options.sentinel !== undefined) writeFileSync(this.#config, options.sentinel);
     this.#guard.stdin.on('error', () => {});
     release(this.#guard);
   }
@@ -138,6 +141,10 @@ class OwnRedis implements DevRedis {
 
   get pid(): number | undefined {
     return this.#server?.pid;
+  }
+
+  get #config(): string {
+    return join(this.#folder, 'sentinel.conf');
   }
 
   async start(): Promise<void> {
@@ -191,9 +198,10 @@ class OwnRedis implements DevRedis {
   }
 
   #arguments(): readonly string[] {
-    const { appendOnly, args = [] } = this.#options;
+    const { appendOnly, args = [], sentinel } = this.#options;
     const own = { port: this.#port, bind: this.host, dir: this.#folder, save: '', appendonly: appendOnly ? 'yes' : 'no', daemonize: 'no' };
-    return [...Object.entries(own).flatMap(([name, value]) => [`--${name}`, String(value)]), ...args];
+    const pairs = Object.entries(own).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    return sentinel === undefined ? [...pairs, ...args] : [this.#config, '--sentinel', ...pairs, ...args];
   }
 
   #tellGuard(pid: number | undefined): void {
@@ -215,7 +223,8 @@ function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null;
 }
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 on which nobody listens just now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -234,7 +243,8 @@ async function isReady({ pid }: ChildProcess, port: number): Promise<boolean> {
 // While it still loads its data a server answers INFO, but no PING.
 const LAST_REPLY = /(?:\+PONG|-LOADING.*|-NOAUTH.*)\r\n$/;
 
-async function ask(port: number, commands: string, end: RegExp): Promise<string> {
+/** What a server of this machine answers to commands written as one would type them, up to `end`; whatever it has said when it hangs up. */
+export async function ask(port: number, commands: string, end: RegExp): Promise<string> {
   const socket = connect(port, '127.0.0.1')
     .setEncoding('utf8')
     .setTimeout(1_000, () => socket.destroy());
