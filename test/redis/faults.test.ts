@@ -181,6 +181,17 @@ describe('connectTimeoutMs', () => {
     silent.server.close();
   });
 
+  it('leaves no timer behind that keeps the process alive when the server refuses', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: 'redis://127.0.0.1:1', acquireTimeoutMs: 200 });
+      await errorOf(() => pool.get('a'));
+      expect(pool.stats().createFailed).toBeGreaterThan(1);
+    });
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+
   it('does not make the end of the root wait for a connection that is being made', async () => {
     const silent = await silentServer();
     const { pending } = await withRoot(
