@@ -82,6 +82,8 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
 
 /** Whether the server will say the same next time: who we are or what we want there is wrong. */
 export function isFinal(error: unknown): boolean {
+  // What all sentinels said.
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isFinal);
   return (
     error instanceof Error && error.name === 'ReplyError' && /^(?:WRONGPASS|NOAUTH|NOPERM|ERR (?:DB index|invalid DB))/.test(error.message)
   );
@@ -125,7 +127,7 @@ export function onDead(connection: Redis, report: (reason: unknown) => void): vo
 }
 
 /** Destroys the socket; with one that is closed already, ioredis would wait for that for two seconds. */
-function cut(connection: Redis): void {
+export function cut(connection: Redis): void {
   if (!connection.stream?.closed) Redis.prototype.disconnect.call(connection);
   connection.stream?.destroy();
 }

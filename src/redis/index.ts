@@ -10,6 +10,7 @@ import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
 import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
 import { CommandPool } from './redis-pool.ts';
+import { followingSentinels } from './sentinel.ts';
 
 export type { RedisCommands, RedisPool, UseOptions } from './api.ts';
 export type { RedisPoolOptions } from './options.ts';
@@ -26,12 +27,13 @@ export function defineRedisPool(name: string, options: RedisPoolOptions = {}): R
 }
 
 function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis> {
+  const connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
   const config: Omit<ConnectionConfig, 'scope'> = {
     pool: name,
     url: options.url,
-    options: ioredisOptions(options),
+    options: followingSentinels(ioredisOptions(options), connectTimeoutMs),
     service: options.service ?? process.env.npm_package_name ?? 'node',
-    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    connectTimeoutMs,
     commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
     demotion: new Demotion(),
   };

@@ -1,7 +1,8 @@
 // The one door to ioredis (5 and 6).
 export { type ChainableCommander, Redis, type RedisOptions } from 'ioredis';
 
-import { Redis } from 'ioredis';
+import type { Duplex } from 'node:stream';
+import { SentinelConnector as IoredisSentinelConnector, Redis, type RedisOptions } from 'ioredis';
 
 /** A command as it is sent: what of ioredis' `Command` is used here. */
 export interface SentCommand {
@@ -10,6 +11,25 @@ export interface SentCommand {
   readonly promise: Promise<unknown>;
   reject: (error: Error) => void;
 }
+
+/** Where a server is; ioredis has defaults for what is missing. */
+export interface Address {
+  readonly host?: string;
+  readonly port?: number;
+}
+
+/** ioredis' connector for Sentinel, with the two methods that its types hide and that a pool must change. */
+export interface SentinelConnector {
+  connect(emit: (type: string, error: Error) => void): Promise<Duplex>;
+  disconnect(): void;
+  /** @param info Of the server. @returns whether that is the right one. */
+  check(info: { readonly role?: string }): boolean;
+  /** Asks one sentinel. */
+  resolve(sentinel: Address): Promise<Address | null>;
+  connectToSentinel(sentinel: Address, options?: RedisOptions): Redis;
+}
+
+export const SentinelConnector = IoredisSentinelConnector as unknown as new (options: RedisOptions) => SentinelConnector;
 
 /** Every command that ioredis knows, lower case. */
 export const COMMANDS: readonly string[] = [...Redis.prototype.getBuiltinCommands(), 'monitor'];

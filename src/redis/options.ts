@@ -20,6 +20,8 @@ const OWNED = {
   socketTimeout: 'see commandTimeoutMs, after which the connection is destroyed',
   blockingTimeout: 'a blocking command has its own timeout plus commandTimeoutMs',
   connectionName: 'connections are named sp:<service>:<pool>:<pid>, with .<thread> in a worker thread, see service',
+  sentinelRetryStrategy: 'the pool connects again by itself, see acquireTimeoutMs',
+  sentinelCommandTimeout: 'see connectTimeoutMs, which bounds asking the sentinels, too',
   replyMapping: 'the pool is typed for the legacy mapping',
 } as const satisfies Partial<Record<keyof RedisOptions, string>>;
 
@@ -63,6 +65,11 @@ const port: Check = (value) => {
   const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));
   return isNumber && Number.isInteger(Number(value)) && Number(value) > 0 && Number(value) < 65_536 ? undefined : 'a port from 1 to 65535';
 };
+
+const addresses: Check = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((address) => record(address) === undefined)
+    ? undefined
+    : 'a list of sentinels: [{ host, port }]';
 
 /** A Buffer does, too. */
 const prefix: Check = (value) => (value instanceof Uint8Array ? undefined : anyText(value));
@@ -115,13 +122,11 @@ const PASSED = {
   role: anything,
   sentinelUsername: anyText,
   sentinelPassword: anyText,
-  sentinels: anything,
+  sentinels: addresses,
   path: text,
   family: anything,
-  sentinelRetryStrategy: anything,
   sentinelReconnectStrategy: anything,
   preferredSlaves: anything,
-  sentinelCommandTimeout: anything,
   enableTLSForSentinelMode: anything,
   sentinelTLS: anything,
   natMap: anything,
@@ -142,6 +147,9 @@ export function checkRedisPool(name: string, options: RedisPoolOptions): void {
   for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual);
   checkMinimum(where, options);
   if (options.retry) checkOptions(`${where}: retry`, options.retry, RETRY_CHECKS);
+  if (options.sentinels && !options.name) {
+    throw new InvalidOptionError({ where, option: 'name', expected: 'what the sentinels call the master', actual: options.name });
+  }
   if (options.url === undefined) return;
   for (const option of ['host', 'port', 'path', 'sentinels'] as const) {
     if (options[option] !== undefined)

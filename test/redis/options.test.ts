@@ -32,6 +32,9 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['a text', 'redis://localhost', /options must be an object/],
   ['a URL of another kind', { url: 'http://localhost' }, /url must be a URL like redis/],
   ['a URL that is none', { url: 'localhost' }, /url must be/],
+  ['no sentinel at all', { sentinels: [], name: 'mymaster' }, /sentinels must be a list of sentinels: \[\{ host, port \}\]/],
+  ['sentinels that are texts', { sentinels: ['localhost:26379'], name: 'mymaster' }, /sentinels must be a list of sentinels/],
+  ['sentinels without a name', { sentinels: [{}] }, /name must be what the sentinels call the master/],
   ['an empty URL', { url: '' }, /url must be/],
   ['a URL with an option that the pool owns', { url: 'redis://localhost?lazyConnect=0' }, /url must be a URL without "lazyConnect"/],
   ['a URL with an unknown option', { url: 'redis://localhost?foo=1' }, /url must be a URL without "foo"/],
@@ -63,7 +66,7 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
 const OWNED = [
   ...['lazyConnect', 'retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'autoResendUnfulfilledCommands', 'autoResubscribe'],
   ...['enableOfflineQueue', 'enableAutoPipelining', 'monitor', 'connectTimeout', 'commandTimeout', 'socketTimeout', 'blockingTimeout'],
-  ...['connectionName', 'replyMapping'],
+  ...['connectionName', 'replyMapping', 'sentinelRetryStrategy', 'sentinelCommandTimeout'],
 ];
 
 describe('defineRedisPool', () => {
