@@ -55,7 +55,7 @@ const database: Check = (value) => (value === null ? undefined : integer(0)(valu
 
 /** ioredis takes options from the query of a URL, too, and prefers them. */
 const redisUrl: Check = (value) => {
-  if (typeof value !== 'string' || !/^rediss?:\/\//i.test(value) || !URL.canParse(value))
+  if (typeof value !== 'string' || !/^rediss?:\/\//.test(value) || !URL.canParse(value))
     return 'a URL like redis://host:6379 or rediss://host:6380';
   const strange = [...new URL(value).searchParams.keys()].find((option) => !Object.hasOwn(PASSED, option));
   return strange === undefined ? undefined : `a URL without "${strange}" in its query`;

@@ -32,6 +32,7 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['a text', 'redis://localhost', /options must be an object/],
   ['a URL of another kind', { url: 'http://localhost' }, /url must be a URL like redis/],
   ['a URL that is none', { url: 'localhost' }, /url must be/],
+  ['a URL in capitals, which ioredis would take for one without TLS', { url: 'REDISS://localhost' }, /url must be a URL like redis/],
   ['no sentinel at all', { sentinels: [], name: 'mymaster' }, /sentinels must be a list of sentinels: \[\{ host, port \}\]/],
   ['sentinels that are texts', { sentinels: ['localhost:26379'], name: 'mymaster' }, /sentinels must be a list of sentinels/],
   ['sentinels without a name', { sentinels: [{}] }, /name must be what the sentinels call the master/],
