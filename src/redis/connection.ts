@@ -60,7 +60,9 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
   return new Promise((resolve, reject) => {
     let cause: Error | undefined;
     const timer = after(connectTimeoutMs, () => {
-      reject(new ConnectTimeoutError(pool, connection.status === 'connect', connectTimeoutMs, cause && withoutArguments(cause)));
+      // With TLS there may be a server that does not shake hands.
+      const reached = connection.stream?.connecting === false;
+      reject(new ConnectTimeoutError(pool, reached, connectTimeoutMs, cause && withoutArguments(cause)));
     });
     connection.on('error', (error) => {
       cause = error;
