@@ -91,6 +91,13 @@ export function isFinal(error: unknown): boolean {
   );
 }
 
+/** Asks the server whether it is there; that the user may not ask is an answer, too. */
+export async function ping(connection: Redis): Promise<void> {
+  await connection.ping().catch((error: Error) => {
+    if (!error.message.startsWith('NOPERM')) throw error;
+  });
+}
+
 /**
  * Whether the connection looks alive, as far as can be seen without asking the server: a socket that was destroyed or
  * ended by the other side is not readable, one that we have ended is not writable.

@@ -3,7 +3,7 @@ import type { PoolSettings } from '../pool/options.ts';
 import { currentScope } from '../scope/index.ts';
 import type { RedisPool } from './api.ts';
 import { closeBeside } from './beside.ts';
-import { type ConnectionConfig, connect, disconnect, isFinal, isUsable, onDead } from './connection.ts';
+import { type ConnectionConfig, connect, disconnect, isFinal, isUsable, onDead, ping } from './connection.ts';
 import { Demotion } from './demotion.ts';
 import { conditionOf } from './equip.ts';
 import { guard, leave } from './guard.ts';
@@ -44,7 +44,7 @@ function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis
     createTimeoutMs: Number.POSITIVE_INFINITY,
     create: ({ signal }) => connect({ ...config, scope: currentScope().name }, signal),
     destroy: (connection) => Promise.all([disconnect(connection), closeBeside(connection)]),
-    validate: (connection) => connection.ping(),
+    validate: ping,
     isUsable,
     reset: (connection) => conditionOf(connection)?.restore(),
     onLeave: leave,
