@@ -50,6 +50,21 @@ describe('a pool that follows a sentinel', () => {
     });
   });
 
+  it('sends nothing more over a connection to a server that was made a replica and closed nothing', async () => {
+    await withRoot(async () => {
+      const pool = all().pool({ retry: { maxAttempts: 1 } });
+      const [master] = all().servers;
+      const before = await pool.client('ID');
+      await tell(master, 'REPLICAOF', '127.0.0.1', '1');
+      const refused = errorOf(() => pool.set('a', 1));
+      expect(await refused).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'rejected' });
+      await until(() => pool.stats().open === 0);
+      await tell(master, 'REPLICAOF', 'NO', 'ONE');
+      expect(await pool.set('a', 1)).toBe('OK');
+      if ((await portOf(pool)) === master.port) expect(await pool.client('ID')).not.toBe(before);
+    });
+  });
+
   it('lends with role slave connections to the replica, which only read', async () => {
     await withRoot(async () => {
       const [master, replica] = all().servers;
