@@ -135,8 +135,8 @@ export function onDead(connection: Redis, report: (reason: unknown) => void): vo
   onOutdated(connection, report);
 }
 
-/** Destroys the socket; with one that is closed already, ioredis would wait for that for two seconds. */
+/** Destroys the socket; for the end of one that has ended already, ioredis would wait two seconds. */
 export function cut(connection: Redis): void {
-  if (!connection.stream?.closed) Redis.prototype.disconnect.call(connection);
+  if (!connection.stream?.closed || connection.status === 'reconnecting') Redis.prototype.disconnect.call(connection);
   connection.stream?.destroy();
 }

@@ -119,9 +119,11 @@ class PoolConnector extends SentinelConnector {
   }
 
   override connectToSentinel(sentinel: Address, options?: RedisOptions): Redis {
-    const client = super.connectToSentinel(sentinel, { ...options, connectionName: this.#connectionName });
+    const client = super.connectToSentinel(sentinel, { ...options, autoResubscribe: false, connectionName: this.#connectionName });
     client.disconnect = () => cut(client);
     this.#clients.add(client);
+    // It listens for failovers. Subscribing again by itself, ioredis would leave nobody to hear of a failure, and the process would end.
+    if (options?.lazyConnect) client.on('ready', () => void client.subscribe('+switch-master').catch(() => {}));
     // ioredis says only that the connection is closed; why, it has said before.
     return client.on('error', (error: Error) => {
       this.#said ??= error;

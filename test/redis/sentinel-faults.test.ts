@@ -121,6 +121,28 @@ describe('a sentinel', () => {
     expect(proxy.accepted).toBe(accepted);
   });
 
+  it('that is gone is asked for news no longer than the connection lives', async () => {
+    const proxy = await FaultProxy.start(all().sentinels[0] ?? { host: '', port: 0 });
+    others.push(proxy);
+    await withRoot(async () => {
+      const pool = all().pool({ sentinels: [proxy], failoverDetector: true, sentinelReconnectStrategy: () => 1 });
+      await pool.set('a', 1);
+      await until(async () => (await ours(all().sentinels[0])).length === 1);
+      const { accepted } = proxy;
+      proxy.admit = 'reset';
+      proxy.reset();
+      // More often than ioredis tries to send a command again.
+      await until(() => proxy.accepted > accepted + 50);
+      proxy.admit = 'pass';
+      await until(async () => (await ours(all().sentinels[0])).length === 1);
+      proxy.admit = 'reset';
+      proxy.reset();
+      await until(() => proxy.accepted > accepted + 100);
+      expect(pool.stats()).toMatchObject({ created: 1, closed: 0 });
+    });
+    await until(() => open().length === 0);
+  });
+
   it('that never answers is let go when the attempt ends, and when the root does', async () => {
     await all().sentinels[0]?.kill('SIGSTOP');
     await withRoot(async () => {
