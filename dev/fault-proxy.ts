@@ -22,15 +22,16 @@ export class FaultProxy {
   accepted = 0;
   /** What becomes of new connections: served, let in and never answered, or reset. */
   admit: 'pass' | 'silent' | 'reset' = 'pass';
+  /** Where new connections lead. */
+  target: { readonly host: string; readonly port: number };
   /** How much later all bytes arrive, in milliseconds and in each direction. */
   delayMs = 0;
-  readonly #target: { readonly host: string; readonly port: number };
   readonly #wires = new Set<Wire>();
   #listener: Server | undefined;
   #port = 0;
 
   private constructor(target: { readonly host: string; readonly port: number }) {
-    this.#target = target;
+    this.target = target;
   }
 
   /** Listens on a free port and leads to `target`. */
@@ -138,7 +139,7 @@ export class FaultProxy {
   }
 
   #dial(): Socket {
-    const server = connect({ host: this.#target.host, port: this.#target.port, allowHalfOpen: true, noDelay: true });
+    const server = connect({ host: this.target.host, port: this.target.port, allowHalfOpen: true, noDelay: true });
     return server.on('error', () => {});
   }
 

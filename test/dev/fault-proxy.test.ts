@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
+import { startRedis } from '../../dev/redis-server.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -108,6 +109,20 @@ describe('FaultProxy', () => {
     await proxy.accept();
     expect(proxy.port).toBe(port);
     await expect(dial().ping()).resolves.toBe('PONG');
+  });
+
+  it('leads new connections elsewhere, and leaves open ones where they are', async () => {
+    const other = await startRedis({ fresh: true });
+    try {
+      const before = await connected();
+      proxy.target = other;
+      const after = await connected();
+      await after.set('where', 'other');
+      expect(await before.exists('where')).toBe(0);
+      expect(await after.get('where')).toBe('other');
+    } finally {
+      await other.stop();
+    }
   });
 
   it('lets new connections in and never answers them', async () => {
