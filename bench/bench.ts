@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly seconds?: number | undefined;
   /** What chance begins with, where a bench leaves something to it; it says which. */
   readonly seed?: number | undefined;
+  /** Lists what is else only counted, where a bench has such a thing. */
+  readonly verbose: boolean;
 }
 
 export interface BenchResult {

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
-import { FaultProxy } from '../dev/fault-proxy.ts';
-import { startRedis } from '../dev/redis-server.ts';
 import { Scope } from '../src/index.ts';
 import { defineRedisPool, type RedisPool } from '../src/redis/index.ts';
 import type { BenchOptions, BenchResult } from './bench.ts';
-import { Account, type Audit } from './chaos/account.ts';
-import { causeFaults, type World } from './chaos/faults.ts';
+import { Account } from './chaos/account.ts';
+import { causeFaults } from './chaos/faults.ts';
 import { FIXED, Load } from './chaos/load.ts';
 import { Random } from './chaos/random.ts';
 import { Sockets } from './chaos/sockets.ts';
+import { failureOf, type Level } from './chaos/verdict.ts';
+import { World } from './chaos/world.ts';
 
 /** Connections that each root scope may have. */
 const LIMITS = [4, 6, 3];
@@ -20,33 +19,18 @@ const LAST_MS = 2_000;
 /** When every command must be settled that was sent before, in milliseconds: it waited for a lease, was tried four times, and once more for a lease each time. */
 const SETTLED_MS = 15_000;
 
-/** Written before the reply, so that what a client was told outlives the process; the machine does not die. */
-const SERVER = { fresh: true, appendOnly: true, args: ['--appendfsync', 'no', '--enable-debug-command', 'yes'] };
-
 /**
  * 500 commands per second of all kinds while connections, network and server fail at random; in the end, what the client
  * was told is compared with what is in Redis.
  */
-export async function bench({ quick, seconds = quick ? 5 : 20, seed = Date.now() % 1e6 }: BenchOptions): Promise<BenchResult> {
-  console.log(`--seconds ${seconds} --seed ${seed}`);
-  const server = await startRedis(SERVER);
-  const proxy = await FaultProxy.start(server);
-  const observer = new Redis(server.url, { connectionName: 'observer', maxRetriesPerRequest: null });
-  observer.on('error', () => {});
-  const world = { server, proxy, observer, random: new Random(seed) };
+export async function bench({ quick, seconds = quick ? 5 : 20, seed = Date.now() % 1e6, verbose }: BenchOptions): Promise<BenchResult> {
+  const world = await World.start(new Random(seed));
+  console.log(`--seconds ${seconds} --seed ${seed}, at ${world.proxy.url}`);
   try {
-    return await report(world, seconds);
+    return await report(world, seconds, verbose);
   } finally {
-    observer.disconnect();
-    await proxy.stop();
-    await server.stop();
+    await world.stop();
   }
-}
-
-/** Heap and sockets, once near the begin and once in the end. */
-interface Level {
-  readonly heapMb: number;
-  readonly sockets: number;
 }
 
 /** What came out of a run. */
@@ -60,25 +44,23 @@ interface Run {
   readonly maxOpen: number;
 }
 
-async function report(world: World, seconds: number): Promise<BenchResult> {
+async function report(world: World, seconds: number, verbose: boolean): Promise<BenchResult> {
   const { account, faults, early, late, unhandled, pending, maxOpen } = await run(world, seconds);
   const zeros = {
     ...(await account.audit(world.observer)),
-    ...zerosOf(account),
+    wrongReplies: account.wrongReplies,
+    unexplained: account.unexplained.length,
     pendingForever: pending,
     unhandledRejections: unhandled.length,
   };
   const limit = LIMITS.reduce((sum, max) => sum + max);
-  const told = {
-    commands: account.count(),
-    confirmed: account.count('confirmed'),
-    failed: account.count('failed'),
-    unknown: account.count('unknown'),
-  };
+  const told = { confirmed: account.count('confirmed'), failed: account.count('failed'), unknown: account.count('unknown') };
   for (const error of [...account.unexplained, ...unhandled].slice(0, 3)) console.error(error);
+  if (verbose) for (const deed of account.unknown()) console.log('unknown', JSON.stringify(deed));
   return {
     rows: Object.entries(faults).map(([fault, times]) => ({ fault, times })),
     figures: {
+      commands: told.confirmed + told.failed + told.unknown + pending,
       ...told,
       ...zeros,
       maxOpen,
@@ -87,18 +69,8 @@ async function report(world: World, seconds: number): Promise<BenchResult> {
       heapMb: [early.heapMb, late.heapMb],
       sockets: [early.sockets, late.sockets],
     },
-    failure: failureOf(zeros, maxOpen, limit),
+    failure: failureOf({ zeros, maxOpen, limit, early, late }),
   };
-}
-
-function zerosOf({ wrongReplies, unexplained }: Account): { readonly wrongReplies: number; readonly unexplained: number } {
-  return { wrongReplies, unexplained: unexplained.length };
-}
-
-function failureOf(zeros: Audit & Record<string, number>, maxOpen: number, limit: number): string | undefined {
-  const wrong = Object.entries(zeros).filter(([, count]) => count !== 0);
-  if (maxOpen > limit) wrong.push([`maxOpen above ${limit}`, maxOpen]);
-  return wrong.length === 0 ? undefined : wrong.map(([name, count]) => `${name}: ${count}`).join(', ');
 }
 
 async function run(world: World, seconds: number): Promise<Run> {

@@ -3,7 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Bench, BenchOptions } from './bench.ts';
 
-const USAGE = 'usage: npm run bench -- <name> [--quick] [--seconds N] [--seed N] [--json]';
+const USAGE = 'usage: npm run bench -- <name> [--quick] [--seconds N] [--seed N] [--verbose] [--json]';
 
 /** `--json` prints the figures as one JSON object on the last line. */
 async function main(): Promise<void> {
@@ -33,14 +33,14 @@ const number = { type: 'string' } as const;
 
 function readArguments(): Arguments {
   try {
-    const options = { quick: flag, json: flag, seconds: number, seed: number };
+    const options = { quick: flag, json: flag, verbose: flag, seconds: number, seed: number };
     const { values, positionals } = parseArgs({ allowPositionals: true, options });
-    const { quick, json } = values;
+    const { quick, json, verbose } = values;
     const name = positionals.length === 1 ? (positionals[0] ?? '') : '';
-    return { name, quick, json, seconds: numberOf('seconds', values.seconds), seed: numberOf('seed', values.seed) };
+    return { name, quick, json, verbose, seconds: numberOf('seconds', values.seconds), seed: numberOf('seed', values.seed) };
   } catch (error) {
     console.error((error as Error).message);
-    return { name: '', quick: false, json: false };
+    return { name: '', quick: false, json: false, verbose: false };
   }
 }
 

@@ -1,18 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
-import type { FaultProxy } from '../../dev/fault-proxy.ts';
-import type { DevRedis } from '../../dev/redis-server.ts';
-import type { Random } from './random.ts';
-
-/** What faults are made of. */
-export interface World {
-  readonly server: DevRedis;
-  /** Between the pools and the server. */
-  readonly proxy: FaultProxy;
-  /** Talks to the server itself, beside the proxy. */
-  readonly observer: Redis;
-  readonly random: Random;
-}
+import type { World } from './world.ts';
 
 type Fault = (world: World) => unknown;
 
@@ -96,6 +83,10 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     await lasts(world);
     await world.observer.config('SET', 'requirepass', '');
   },
+  failover: async (world) => {
+    await world.failover();
+    await lasts(world);
+  },
   full: async (world) => {
     await world.observer.config('SET', 'maxclients', 1);
     await world.observer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
@@ -104,11 +95,12 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** One fault after the other, in an order left to chance, until the signal; resolves to how often each was. */
+/** One fault after the other until the signal: each once, then at random. Resolves to how often each was. */
 export async function causeFaults(world: World, signal: AbortSignal): Promise<Readonly<Record<string, number>>> {
   const counts = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
+  const first = world.random.shuffled(Object.entries(FAULTS));
   while (!signal.aborted) {
-    const [name, fault] = world.random.pick(Object.entries(FAULTS));
+    const [name, fault] = first.pop() ?? world.random.pick(Object.entries(FAULTS));
     await fault(world);
     counts[name] = (counts[name] ?? 0) + 1;
     await sleep(world.random.between(10, 400));

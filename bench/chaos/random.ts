@@ -22,4 +22,9 @@ export class Random {
   pick<T>(values: readonly T[]): T {
     return values[this.between(0, values.length - 1)] as T;
   }
+
+  shuffled<T>(values: readonly T[]): T[] {
+    const keyed = values.map((value) => ({ value, key: this.next() }));
+    return keyed.sort((a, b) => a.key - b.key).map(({ value }) => value);
+  }
 }
