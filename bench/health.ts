@@ -77,8 +77,18 @@ function rowOf({ contender, loop, outcomes }: Course) {
     deadPercent: percent(median(all)),
     least: percent(Math.min(...all)),
     most: percent(Math.max(...all)),
-    firstPercent: percent((100 * sum(({ firstDead }) => firstDead)) / first),
-    joinedPercent: joined === 0 ? '' : percent((100 * sum(({ joinedDead }) => joinedDead)) / joined),
+    first: part(
+      sum(({ firstDead }) => firstDead),
+      first,
+    ),
+    joined: part(
+      sum(({ joinedDead }) => joinedDead),
+      joined,
+    ),
+    fresh: part(
+      sum(({ freshDead }) => freshDead),
+      sum(({ fresh }) => fresh),
+    ),
     deadPerKill: ratio(
       dead,
       sum(({ kills }) => kills),
@@ -86,6 +96,11 @@ function rowOf({ contender, loop, outcomes }: Course) {
     unknown: sum(({ unknown }) => unknown),
     wrong: sum(({ wrong }) => wrong),
   };
+}
+
+/** Of those who came first to a connection, joined others there, or had one that was read in this very turn: dead of all. */
+function part(dead: number, all: number): string {
+  return all === 0 ? '' : `${dead} of ${all}`;
 }
 
 function deadPercent({ first, firstDead, joined, joinedDead }: Outcome): number {

@@ -59,6 +59,7 @@ function exclusive(name: string, change: Change = {}): Contender {
         return pool.use(async (connection) => {
           handOuts.note(connection);
           const reply = await connection.incr(key);
+          handOuts.onReply(connection);
           meanwhile();
           return reply;
         });
@@ -103,7 +104,14 @@ function watched(connection: Redis, handOuts: HandOuts | undefined): Redis {
   const send = connection.sendCommand;
   if (handOuts)
     connection.sendCommand = (command, stream) => {
-      if ((command as { readonly name: string }).name === 'incr') handOuts.note(connection);
+      const { name, promise } = command as unknown as { readonly name: string; readonly promise: Promise<unknown> };
+      if (name === 'incr') {
+        handOuts.note(connection);
+        promise.then(
+          () => handOuts.onReply(connection),
+          () => {},
+        );
+      }
       return send.call(connection, command, stream);
     };
   return connection;
@@ -129,6 +137,7 @@ async function generic(url: string, handOuts: HandOuts, work: (incr: Incr) => Pr
     try {
       handOuts.note(connection);
       const reply = await connection.incr(key);
+      handOuts.onReply(connection);
       meanwhile();
       return reply;
     } finally {
