@@ -1,11 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import type { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { findBinary, ServerProcess } from './server-process.ts';
 
 /** A Redis server for the demo, the tests and the benches. */
 export interface DevRedis {
@@ -34,8 +31,6 @@ export interface StartOptions {
 }
 
 const BINARIES = ['redis-server', 'valkey-server'];
-const START_TIMEOUT_MS = 10_000;
-const PORT_TRIES = 3;
 
 /**
  * Finds a Redis server: the one that REDIS_URL names, else one of our own from `redis-server` or `valkey-server` on the
@@ -46,7 +41,7 @@ const PORT_TRIES = 3;
 export async function startRedis(options: StartOptions = {}): Promise<DevRedis> {
   const given = process.env.REDIS_URL;
   if (given && !options.fresh) return givenRedis(given);
-  const binary = findBinary();
+  const binary = findBinary(BINARIES);
   if (binary === undefined) throw new Error(howToGetOne(options));
   const server = new OwnRedis(binary, options);
   try {
@@ -56,20 +51,6 @@ export async function startRedis(options: StartOptions = {}): Promise<DevRedis> 
     throw error;
   }
   return server;
-}
-
-function findBinary(): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return BINARIES.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function howToGetOne({ fresh }: StartOptions): string {
@@ -106,66 +87,43 @@ export function withoutCredentials(url: string): string {
   return url.replace(/\?.*$/, '').replace(/^(\w+:\/\/)?.*@/, '$1***@');
 }
 
-// Reads the pid of each server and an empty line for each that ended. When we die, however, the pipe closes.
-const GUARD = `
-while read -r pid; do server=$pid; done
-[ -z "$server" ] || kill -KILL "$server"
-rm -rf "$1"
-`;
-
 class OwnRedis implements DevRedis {
-  readonly host = '127.0.0.1';
   readonly #binary: string;
   readonly #options: StartOptions;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'scoped-pool-redis-'));
-  // Both processes are detached, so that Ctrl-C reaches only us and we can close our connections in order.
-  readonly #guard = spawn('sh', ['-c', GUARD, 'sh', this.#folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-  #server: ChildProcess | undefined;
-  #port = 0;
+  readonly #process = new ServerProcess('redis');
 
   constructor(binary: string, options: StartOptions) {
     this.#binary = binary;
     this.#options = options;
     if (options.sentinel !== undefined) writeFileSync(this.#config, options.sentinel);
-    this.#guard.stdin.on('error', () => {});
-    release(this.#guard);
+  }
+
+  get host(): string {
+    return this.#process.host;
   }
 
   get port(): number {
-    return this.#port;
+    return this.#process.port;
   }
 
   get url(): string {
-    return `redis://${this.host}:${this.#port}`;
+    return `redis://${this.host}:${this.port}`;
   }
 
   get pid(): number | undefined {
-    return this.#server?.pid;
+    return this.#process.pid;
   }
 
   get #config(): string {
-    return join(this.#folder, 'sentinel.conf');
+    return join(this.#process.folder, 'sentinel.conf');
   }
 
   async start(): Promise<void> {
-    for (let left = PORT_TRIES; ; left--) {
-      this.#port = await freePort();
-      try {
-        return await this.#launch();
-      } catch (error) {
-        if (left === 1 || !String(error).includes('Address already in use')) throw error;
-      }
-    }
+    await this.#process.onFreePort(() => this.#launch());
   }
 
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-    const server = this.#server;
-    if (!server || hasEnded(server)) return;
-    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return void server.kill(signal);
-    const ended = once(server, 'exit');
-    server.kill(signal);
-    server.ref();
-    await ended;
+    await this.#process.kill(signal);
   }
 
   async restart(): Promise<void> {
@@ -174,68 +132,26 @@ class OwnRedis implements DevRedis {
   }
 
   async stop(): Promise<void> {
-    await this.kill('SIGKILL');
-    if (hasEnded(this.#guard)) return;
-    this.#guard.ref();
-    this.#guard.stdin.end();
-    await once(this.#guard, 'exit');
+    await this.#process.stop();
   }
 
   async #launch(): Promise<void> {
-    const log = openSync(join(this.#folder, 'log'), 'a');
-    const server = spawn(this.#binary, this.#arguments(), { stdio: ['ignore', log, log], detached: true });
-    closeSync(log);
-    this.#server = server;
-    this.#tellGuard(server.pid);
-    server.on('error', () => {});
-    server.once('exit', () => this.#tellGuard(undefined));
-    server.unref();
-    const deadline = Date.now() + START_TIMEOUT_MS;
-    while (!(await isReady(server, this.#port))) {
-      if (hasEnded(server) || Date.now() > deadline) throw new Error(`${this.#binary} does not start:\n${this.#lastWords()}`);
-      await sleep(5);
-    }
+    await this.#process.launch(this.#binary, this.#arguments(), (pid) => isReady(pid, this.port));
   }
 
   #arguments(): readonly string[] {
     const { appendOnly, args = [], sentinel } = this.#options;
-    const own = { port: this.#port, bind: this.host, dir: this.#folder, save: '', appendonly: appendOnly ? 'yes' : 'no', daemonize: 'no' };
+    const own = {
+      ...{ port: this.port, bind: this.host, dir: this.#process.folder },
+      ...{ save: '', appendonly: appendOnly ? 'yes' : 'no', daemonize: 'no' },
+    };
     const pairs = Object.entries(own).flatMap(([name, value]) => [`--${name}`, String(value)]);
     return sentinel === undefined ? [...pairs, ...args] : [this.#config, '--sentinel', ...pairs, ...args];
   }
-
-  #tellGuard(pid: number | undefined): void {
-    if (this.#guard.stdin.writable) this.#guard.stdin.write(`${pid ?? ''}\n`);
-  }
-
-  #lastWords(): string {
-    return readFileSync(join(this.#folder, 'log'), 'utf8').trimEnd().split('\n').slice(-5).join('\n');
-  }
-}
-
-/** Lets this process end while the other one runs. */
-function release(child: ChildProcess & { readonly stdin: Writable }): void {
-  child.unref();
-  (child.stdin as Socket).unref();
-}
-
-function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
-  return pid === undefined || exitCode !== null || signalCode !== null;
-}
-
-/** A port of 127.0.0.1 on which nobody listens just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1');
-  return address.port;
 }
 
 /** Whether this very process answers on the port, and not somebody who was there before it. */
-async function isReady({ pid }: ChildProcess, port: number): Promise<boolean> {
+async function isReady(pid: number, port: number): Promise<boolean> {
   const text = await ask(port, 'INFO server\r\nPING\r\n', LAST_REPLY);
   return text.startsWith('-NOAUTH') || (text.includes(`process_id:${pid}\r\n`) && text.endsWith('+PONG\r\n'));
 }

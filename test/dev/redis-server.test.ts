@@ -184,7 +184,10 @@ describe('the process that started a server', () => {
   const children: ChildProcess[] = [];
 
   beforeAll(() => {
-    const options = '--ignoreConfig --module nodenext --target es2022 --lib es2023 --types node --skipLibCheck --outDir'.split(' ');
+    const options =
+      '--ignoreConfig --module nodenext --target es2022 --lib es2023 --types node --skipLibCheck --rewriteRelativeImportExtensions --outDir'.split(
+        ' ',
+      );
     execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', 'dev/redis-server.ts', ...options, compiled]);
   });
   afterAll(() => {
