@@ -33,9 +33,10 @@ function request(port: number, path: string) {
 }
 
 describe('examples', () => {
-  it('are each run below', () => {
+  it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
-    expect(files).toEqual(['limits.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts']);
+    const own = ['http.ts', 'postgres.ts'];
+    expect(files).toEqual([...own, 'limits.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts'].sort());
   });
 
   it.each(readdirSync(folder))('%s has fewer than 60 lines', (file) => {
