@@ -3,6 +3,9 @@ import type { PoolSettings } from '../pool/options.ts';
 import { currentScope } from '../scope/index.ts';
 import type { RedisPool } from './api.ts';
 import { closeBeside } from './beside.ts';
+import type { RedisClusterPool } from './cluster/api.ts';
+import { ClusterPool } from './cluster/cluster-pool.ts';
+import { checkRedisClusterPool, optionsOf, type RedisClusterPoolOptions } from './cluster/options.ts';
 import { type ConnectionConfig, connect, disconnect, isFinal, isUsable, onDead, ping } from './connection.ts';
 import { Demotion } from './demotion.ts';
 import { conditionOf } from './equip.ts';
@@ -13,6 +16,8 @@ import { CommandPool } from './redis-pool.ts';
 import { followingSentinels } from './sentinel.ts';
 
 export type { RedisCommands, RedisPool, UseOptions } from './api.ts';
+export type { ClusterInspection, RedisClusterPool } from './cluster/api.ts';
+export type { ClusterAcquireOptions, ClusterNode, NatMap, RedisClusterPoolOptions } from './cluster/options.ts';
 export type { RedisPoolOptions } from './options.ts';
 export type { RetryOptions } from './retry.ts';
 
@@ -24,6 +29,20 @@ export type { RetryOptions } from './retry.ts';
 export function defineRedisPool(name: string, options: RedisPoolOptions = {}): RedisPool {
   checkRedisPool(name, options);
   return register(new CommandPool(name, settingsOf(name, options)).addScripts()) as unknown as RedisPool;
+}
+
+/**
+ * Defines a pool of connections to the nodes of a Redis cluster by name; opens nothing. The pool is a Redis client for
+ * plain commands, and lends connections to the node of a key. All limits hold for each node.
+ *
+ * @throws InvalidOptionError for an unknown option, a wrong one, or one of ioredis that the pool owns.
+ */
+export function defineRedisClusterPool(name: string, options: RedisClusterPoolOptions): RedisClusterPool {
+  checkRedisClusterPool(name, options);
+  const settingsOfNode = (address: string) => settingsOf(name, optionsOf(options, address));
+  const plain = { kind: 'redis-cluster', ...withoutFunctions(options) };
+  const pool = new ClusterPool(name, { ...settingsOfNode('nowhere:0'), plain }, options, settingsOfNode);
+  return register(pool.addScripts()) as unknown as RedisClusterPool;
 }
 
 function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis> {

@@ -1,5 +1,5 @@
 // The one door to ioredis (5 and 6).
-export { type ChainableCommander, Redis, type RedisOptions } from 'ioredis';
+export { type ChainableCommander, Command, Redis, type RedisOptions } from 'ioredis';
 
 import type { Duplex } from 'node:stream';
 import { SentinelConnector as IoredisSentinelConnector, Redis, type RedisOptions } from 'ioredis';

@@ -61,7 +61,7 @@ const redisUrl: Check = (value) => {
   return strange === undefined ? undefined : `a URL without "${strange}" in its query`;
 };
 
-const port: Check = (value) => {
+export const port: Check = (value) => {
   const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));
   return isNumber && Number.isInteger(Number(value)) && Number(value) > 0 && Number(value) < 65_536 ? undefined : 'a port from 1 to 65535';
 };
@@ -139,12 +139,21 @@ const PASSED = {
 
 const CHECKS = { ...OWN_CHECKS, ...PASSED } satisfies Record<keyof RedisPoolOptions, Check>;
 
+/** A kind of Redis pool: what defines it, the options that it alone has, and what to say of those that it has not. */
+interface Kind {
+  readonly by: string;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly elsewhere: Readonly<Record<string, string>>;
+}
+
+const ONE_SERVER: Kind = { by: 'defineRedisPool', checks: {}, elsewhere: {} };
+
 /** @throws InvalidOptionError */
-export function checkRedisPool(name: string, options: RedisPoolOptions): void {
-  checkArgument('defineRedisPool()', 'its name', name, text);
-  const where = `defineRedisPool("${name}")`;
+export function checkRedisPool(name: string, options: RedisPoolOptions, kind = ONE_SERVER): void {
+  checkArgument(`${kind.by}()`, 'its name', name, text);
+  const where = `${kind.by}("${name}")`;
   checkArgument(where, 'options', options, record);
-  for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual);
+  for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual, kind);
   checkMinimum(where, options);
   if (options.retry) checkOptions(`${where}: retry`, options.retry, RETRY_CHECKS);
   if (options.sentinels && !options.name) {
@@ -158,19 +167,21 @@ export function checkRedisPool(name: string, options: RedisPoolOptions): void {
 }
 
 /** What may be a password, or a password under a name that is misspelt, is not shown. */
-function checkOption(where: string, option: string, actual: unknown): void {
+function checkOption(where: string, option: string, actual: unknown, kind: Kind): void {
   if (actual === undefined) return;
   const secret = !Object.hasOwn(OWN_CHECKS, option) || option === 'url';
-  const expected = expectedOf(option, actual);
+  const expected = expectedOf(option, actual, kind);
   if (expected !== undefined) throw new InvalidOptionError({ where, option, expected, actual, secret });
 }
 
-function expectedOf(option: string, actual: unknown): string | undefined {
-  if (Object.hasOwn(OWNED, option)) return `left out: ${OWNED[option as OwnedOption]}`;
-  if (Object.hasOwn(CHECKS, option)) return CHECKS[option as keyof typeof CHECKS](actual);
-  if (Object.hasOwn(ELSEWHERE, option)) return `left out: ${ELSEWHERE[option]}`;
-  const meant = nearestName(option, Object.keys(CHECKS));
-  const known = `known are ${Object.keys(OWN_CHECKS).join(', ')} and every option of ioredis`;
+function expectedOf(option: string, actual: unknown, kind: Kind): string | undefined {
+  const owned: Readonly<Record<string, string>> = { ...OWNED, ...ELSEWHERE, ...kind.elsewhere };
+  const checks: Readonly<Record<string, Check>> = { ...CHECKS, ...kind.checks };
+  if (Object.hasOwn(owned, option)) return `left out: ${owned[option]}`;
+  if (Object.hasOwn(checks, option)) return checks[option]?.(actual);
+  const names = (options: object) => Object.keys(options).filter((name) => !Object.hasOwn(owned, name));
+  const meant = nearestName(option, names(checks));
+  const known = `known are ${names({ ...OWN_CHECKS, ...kind.checks }).join(', ')} and every option of ioredis`;
   return `left out: ${meant === undefined ? '' : `did you mean ${meant}? `}${known}`;
 }
 

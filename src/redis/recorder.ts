@@ -10,7 +10,14 @@ export interface RecorderContext {
   /** Names of scripts, which are commands, too. */
   readonly scripts: readonly string[];
   /** Plays the batch on a connection; alone on it when it blocks, which may take so long. */
-  replay(blocksForMs: number, batch: (connection: Redis) => Promise<unknown>): Promise<unknown>;
+  replay(blocksForMs: number, batch: (connection: Redis) => Promise<unknown>, entries: readonly Entry[]): Promise<unknown>;
+}
+
+/** A command as it goes to the server, and what its method was given. */
+export interface Entry {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly given: readonly unknown[];
 }
 
 type Callback = (error: unknown, result?: unknown) => void;
@@ -24,7 +31,7 @@ const CALLS = ['call', 'callBuffer'];
 /** `pipeline()` and `multi()` of a pool: keeps the commands until `exec()`, then plays them on one connection. */
 export class Recorder {
   readonly #context: RecorderContext;
-  readonly #entries: { readonly method: string; readonly args: readonly unknown[] }[] = [];
+  readonly #entries: (Entry & { readonly method: string })[] = [];
   #blocksForMs = 0;
   #executed: Promise<unknown> | undefined;
 
@@ -73,8 +80,9 @@ export class Recorder {
     const name = isCall ? (given[0] as string) : (METHODS.get(method) ?? method);
     if (this.#executed) throw new Error(`${name.toUpperCase()} after exec(): record it in another ${this.#context.kind}()`);
     if (!(method in this)) throw new TypeError(`${method} is no command`);
-    this.#check(name, withoutCallback(isCall ? given.slice(1) : given));
-    this.#entries.push({ method, args: given });
+    const args = withoutCallback(isCall ? given.slice(1) : given);
+    this.#check(name, args);
+    this.#entries.push({ method, given, name, args });
     return this;
   }
 
@@ -88,16 +96,17 @@ export class Recorder {
   async #play(): Promise<unknown> {
     let played = false;
     try {
-      return await this.#context.replay(this.#blocksForMs, (connection) => {
+      const play = (connection: Redis) => {
         played = true;
         const batch = connection[this.#context.kind]() as unknown as Methods;
-        for (const { method, args } of this.#entries) batch[method]?.(...args);
+        for (const { method, given } of this.#entries) batch[method]?.(...given);
         return (batch as unknown as ChainableCommander).exec().catch((error: unknown) => {
           throw tellOfTransaction(this.#context.pool, error);
         });
-      });
+      };
+      return await this.#context.replay(this.#blocksForMs, play, this.#entries);
     } catch (error) {
-      if (!played) for (const { args } of this.#entries) callbackOf(args)?.(error);
+      if (!played) for (const { given } of this.#entries) callbackOf(given)?.(error);
       throw error;
     }
   }

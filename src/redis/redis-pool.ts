@@ -1,48 +1,24 @@
 import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
 import { checkArgument, flag } from '../options.ts';
 import type { UseFunction } from '../pool/hold.ts';
-import type { Lease } from '../pool/lease.ts';
+import type { Lease, LeaseKind } from '../pool/lease.ts';
 import type { AcquireOptions } from '../pool/options.ts';
 import { Pool } from '../pool/pool.ts';
 import { recently } from '../pool/recently.ts';
 import type { UseOptions } from './api.ts';
+import { type Attempt, attemptOf, isDoubtful, nextOf, type Sending } from './attempt.ts';
 import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { conditionOf } from './equip.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
 import { outcomeOf } from './outcome.ts';
-import { isReading } from './reading.ts';
-import { callbackOf, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
-import { pause, type RetryOptions, retryAfterMs } from './retry.ts';
+import { callbackOf, type Entry, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
+import { type Failed, pause, type RetryOptions, retryAfterMs } from './retry.ts';
 
 type Method = (...args: unknown[]) => Promise<unknown>;
-type Run = (connection: Redis) => Promise<unknown> | undefined;
+/** What sends on a connection that is lent for it. */
+export type Run = (connection: Redis) => Promise<unknown> | undefined;
 type Callback = (error: unknown, result?: unknown) => void;
-
-/** What an attempt to have a command executed begins with. */
-interface Attempt {
-  readonly command: string;
-  readonly idempotent: boolean;
-  readonly attempts: number;
-  readonly begun: number;
-}
-
-function rethrow(error: unknown): never {
-  throw error;
-}
-
-/** Whether nobody knows of a command that changes something whether it was executed. */
-function isDoubtful({ command }: Attempt, error: unknown): boolean {
-  return outcomeOf(error) === 'unknown' && !isReading(command);
-}
-
-function nextOf(attempt: Attempt): Attempt {
-  return { ...attempt, attempts: attempt.attempts + 1 };
-}
-
-function attemptOf(command: string, idempotent: boolean): Attempt {
-  return { command, idempotent, attempts: 1, begun: recently() };
-}
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
 export class CommandPool extends Pool<Redis> {
@@ -60,7 +36,7 @@ export class CommandPool extends Pool<Redis> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return retry ? this.#useAgain(attemptOf('use', true), fn, others) : super.use(fn, others);
+    return retry ? this.#useAgain(attemptOf('use', true, []), fn, others) : super.use(fn, others);
   }
 
   pipeline(commands?: unknown): ChainableCommander {
@@ -104,7 +80,7 @@ export class CommandPool extends Pool<Redis> {
     if (kind === 'refused') return Promise.reject(new CommandRefusedError(this.name, name, USE_ADVICE));
     const ms = kind === 'exclusive' ? blocksForMs(name, args) : 0;
     const run = (connection: Redis) => (connection as unknown as Record<string, Method>)[method]?.(...given);
-    return this.#attempt(attemptOf(name, idempotent), ms, run);
+    return this.#attempt(attemptOf(name, idempotent, [{ name, args, given }]), ms, run);
   }
 
   /** Names the scripts of the definition as commands. @throws InvalidOptionError for a name that is taken. */
@@ -123,17 +99,40 @@ export class CommandPool extends Pool<Redis> {
 
   #recorder(kind: 'pipeline' | 'multi', commands: unknown, options?: unknown): ChainableCommander {
     // The results of a pipeline say of each command what became of it; a transaction is executed whole or not at all.
-    const replay: RecorderContext['replay'] = (ms, batch) =>
-      kind === 'multi' ? this.#attempt(attemptOf(kind, false), ms, batch) : this.#onLease(ms, batch);
+    const replay: RecorderContext['replay'] = (ms, batch, entries) =>
+      kind === 'multi' ? this.#attempt(attemptOf(kind, false, entries), ms, batch) : this.replay(ms, batch, entries);
     return Recorder.start({ pool: this.name, kind, scripts: this.#scripts, replay }, commands, options);
+  }
+
+  // What follows is for pools that send over connections of several servers.
+
+  /** A lease of a connection for what is to be sent. */
+  protected lendFor(_: Sending, exclusive: boolean, kind: LeaseKind): Lease<Redis> | Promise<Lease<Redis>> {
+    return this.lend(exclusive, kind);
+  }
+
+  /** Sends on the connection that was lent for it. */
+  protected playOn(connection: Redis, run: Run, _: Sending): ReturnType<Run> {
+    return run(connection);
+  }
+
+  /** Plays a batch on one connection. */
+  protected replay(ms: number, batch: Run, entries: readonly Entry[]): Promise<unknown> {
+    return this.#onLease({ entries }, ms, batch);
+  }
+
+  /** How long to wait before a command is sent again; `undefined` when it must not be. */
+  protected retryAfterMs(failed: Failed): number | undefined {
+    const { retry = {} } = this.settings as { readonly retry?: RetryOptions };
+    return retryAfterMs(retry, failed, Math.random());
   }
 
   /** Sends a command, and sends it again where that is safe. */
   #attempt(attempt: Attempt, ms: number, run: Run): Promise<unknown> {
-    return this.#onLease(ms, run, (error) => {
+    return this.#onLease(attempt.sending, ms, run, (error) => {
       const waitMs = this.#retryAfterMs(attempt, error);
       if (waitMs === undefined) throw error;
-      const again = pause(waitMs).then(() => this.#attempt(nextOf(attempt), ms, run));
+      const again = pause(waitMs).then(() => this.#attempt(nextOf(attempt, error), ms, run));
       // What may have been executed once is not undone by an attempt that was not.
       return isDoubtful(attempt, error) ? again.catch(() => rethrow(error)) : again;
     });
@@ -141,8 +140,7 @@ export class CommandPool extends Pool<Redis> {
 
   /** How long to wait before the next attempt, `undefined` when there must be none. */
   #retryAfterMs(attempt: Attempt, error: unknown): number | undefined {
-    const { retry = {} } = this.settings as { readonly retry?: RetryOptions };
-    return retryAfterMs(retry, { ...attempt, error, sinceMs: recently() - attempt.begun }, Math.random());
+    return this.retryAfterMs({ ...attempt, error, sinceMs: recently() - attempt.begun });
   }
 
   async #useAgain<R>(attempt: Attempt, fn: UseFunction<Redis, R>, options: AcquireOptions): Promise<R> {
@@ -158,15 +156,16 @@ export class CommandPool extends Pool<Redis> {
       const waitMs = hasChanged() ? undefined : this.#retryAfterMs(attempt, error);
       if (waitMs === undefined) throw error;
       await pause(waitMs);
-      return this.#useAgain(nextOf(attempt), fn, options);
+      return this.#useAgain(nextOf(attempt, error), fn, options);
     }
   }
 
   /** @param ms How long it blocks; 0 shares the connection. @param onError What to do about an error of the command. */
-  #onLease(ms: number, run: Run, onError: (error: unknown) => unknown = rethrow): Promise<unknown> {
+  #onLease(sending: Sending, ms: number, run: Run, onError: (error: unknown) => unknown = rethrow): Promise<unknown> {
     try {
-      const lease = this.lend(ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
-      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, run, onError)) : untilReply(lease, run, onError);
+      const lease = this.lendFor(sending, ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
+      const play: Run = (connection) => this.playOn(connection, run, sending);
+      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, play, onError)) : untilReply(lease, play, onError);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -184,6 +183,10 @@ class IdempotentCommands {
   send(method: string, name: string, args: readonly unknown[], given = args): Promise<unknown> {
     return this.#pool.send(method, name, args, given, true);
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /** Not an async function: what it costs is felt with every command. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expectNoLeaks, withTestRoot } from 'scoped-pool/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { useCluster } from '../redis/cluster/support.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { type Block, blocksOf, read, root } from './markdown.ts';
@@ -21,6 +22,7 @@ const KNOWN = {
 const OPENS_A_ROOT = /scopeWorker\(|new Scope\(|withRoot\(|withTestRoot\(/;
 
 const server = useRedis();
+const cluster = useCluster({ masters: 1 });
 const fileOf = ({ line }: Block) => join(folder, `line-${line}.ts`);
 
 beforeAll(async () => {
@@ -49,6 +51,7 @@ function moduleOf({ code }: Block): string {
   const { url, port } = server().server;
   return text
     .replaceAll('redis://127.0.0.1:6379', url)
+    .replaceAll('redis://127.0.0.1:7000', cluster().masters[0]?.url ?? '')
     .replaceAll('port: 6379', `port: ${port}`)
     .replaceAll('listen(3000)', 'listen(0)')
     .replaceAll('process.exit(1)', '{}');

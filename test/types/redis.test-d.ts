@@ -1,7 +1,7 @@
 // Compiled by `tsc`, never run: a pool of Redis connections is typed as ioredis is.
 import type { Callback, ChainableCommander, Redis, RedisKey, Result } from 'ioredis';
 import { withRoot } from 'scoped-pool';
-import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
+import { defineRedisClusterPool, defineRedisPool, type RedisClusterPool, type RedisPool } from 'scoped-pool/redis';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function holds<T extends true>(): T;
@@ -140,3 +140,23 @@ defineRedisPool('a', { lazyConnect: true });
 defineRedisPool('a', { max: '10' });
 // @ts-expect-error of the generic pool
 defineRedisPool('a', { createTimeoutMs: 5 });
+
+const cluster = defineRedisClusterPool('typed-cluster', { nodes: ['redis://127.0.0.1:7000', { host: '127.0.0.1' }], max: 3 });
+holds<Equal<typeof cluster, RedisClusterPool>>();
+
+export async function inCluster() {
+  const count = await cluster.incr('n');
+  holds<Equal<typeof count, number>>();
+  const length = await cluster.use((connection) => connection.rpush('list', 'a'), { key: 'list', retry: true });
+  holds<Equal<typeof length, number>>();
+  const lease = await cluster.acquire({ key: Buffer.from('list'), priority: 'high' });
+  holds<Equal<typeof lease.resource, Redis>>();
+  // @ts-expect-error a connection is one to the node of a key
+  await cluster.use((connection) => connection.ping());
+  // @ts-expect-error a connection is one to the node of a key
+  await cluster.acquire({});
+  // @ts-expect-error it would see the keys of one node
+  await cluster.scan(0);
+  // @ts-expect-error a cluster has nodes
+  defineRedisClusterPool('typed-cluster', { url: 'redis://127.0.0.1:7000' });
+}

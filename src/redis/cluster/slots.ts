@@ -1,0 +1,84 @@
+import { Command } from '../ioredis.ts';
+
+/** Where a node of a cluster listens, as `host:port`. */
+export type Address = string;
+
+/** Slots from the first to the last, both included, and the node that owns them. */
+export interface SlotRange {
+  readonly first: number;
+  readonly last: number;
+  readonly owner: Address;
+}
+
+/** Which node owns which slot, as far as is known. */
+export class SlotTable {
+  #owners: (Address | undefined)[] = [];
+
+  /** Whether a node has been asked. */
+  get isKnown(): boolean {
+    return this.#owners.length > 0;
+  }
+
+  /** The nodes that own slots. */
+  get nodes(): ReadonlySet<Address> {
+    return new Set(this.#owners.filter((owner) => owner !== undefined));
+  }
+
+  ownerOf(slot: number): Address | undefined {
+    return this.#owners[slot];
+  }
+
+  /** A node has said that the slot is another's. */
+  move(slot: number, owner: Address): void {
+    this.#owners[slot] = owner;
+  }
+
+  /** What a node knows replaces what was known. */
+  adopt(ranges: readonly SlotRange[]): void {
+    const owners = Array.from<Address | undefined>({ length: SLOTS });
+    for (const { first, last, owner } of ranges) owners.fill(owner, first, last + 1);
+    this.#owners = owners;
+  }
+}
+
+const SLOTS = 16_384;
+
+export function isSlot(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < SLOTS;
+}
+
+/** The slot of the first key of a command; `undefined` for a command without a key, or one that makes no sense. */
+export function slotOf(name: string, args: readonly unknown[], keyPrefix?: string): number | undefined {
+  try {
+    // As ioredis finds the key among the arguments, when they are flat and when they are an object.
+    const command = new Command(name, args as string[], keyPrefix === undefined ? {} : { keyPrefix });
+    return command.getSlot() ?? undefined;
+  } catch {
+    // The server says what is wrong with it.
+    return undefined;
+  }
+}
+
+/** The text of an address. */
+export function addressOf(host: string, port: number | string): Address {
+  return `${host}:${port}`;
+}
+
+/** An address of which only the host may contain colons. */
+export function partsOf(address: Address): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}
+
+/**
+ * What `CLUSTER SLOTS` answers: for each range the first and the last slot, then the owner, then its replicas.
+ *
+ * @param asked Who has answered: a node that does not know its own name gives none.
+ */
+export function rangesOf(reply: unknown, asked: Address): readonly SlotRange[] {
+  return (reply as readonly (readonly [number, number, readonly [string | null, number]])[]).map(([first, last, [host, port]]) => ({
+    first: Number(first),
+    last: Number(last),
+    owner: addressOf(host || partsOf(asked).host, port),
+  }));
+}
