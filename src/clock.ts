@@ -24,9 +24,17 @@ export function afterIdly(ms: number, fn: () => void): Timer {
   return after(ms, fn).unref();
 }
 
-/** Resolves when the event loop has asked the system what is new. The first callback may still come before it asks. */
+let turn: Promise<void> | undefined;
+
+/** Resolves when the event loop has asked the system what is new. The first callback may still come before it asks; until then all wait for the same. */
 export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(() => void setImmediate(resolve)));
+  turn ??= new Promise((resolve) => {
+    setImmediate(() => {
+      turn = undefined;
+      setImmediate(resolve);
+    });
+  });
+  return turn;
 }
 
 export function cancel(timer: Timer | undefined): void {

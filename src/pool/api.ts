@@ -54,8 +54,8 @@ export interface Pool<T> {
 
   /**
    * An exclusive lease where that can be had at once, on a connection that is open and idle; else nothing. For hot
-   * loops, `pool.tryAcquire() ?? (await pool.acquire())`, and for work that can also be done without. One that would have
-   * to be looked at first, for it may have died meanwhile, is none.
+   * loops, `pool.tryAcquire() ?? (await pool.acquire())`, and for work that can also be done without. One of which nothing
+   * was heard just now is none, for it may have died; to look at one, as `acquire` does, takes a turn of the event loop.
    */
   tryAcquire(): Lease<T> | undefined;
 

@@ -90,7 +90,7 @@ export class Engine<T> {
   tryAcquire(lease: Lease<T>): Lease<T> | undefined {
     if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
     lease.scope.own(lease);
-    const slot = this.scheduler.take(lease.exclusive);
+    const slot = this.scheduler.take(lease.exclusive, false);
     if (!slot) {
       lease.scope.disown(lease);
       return undefined;

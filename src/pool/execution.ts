@@ -27,8 +27,8 @@ export class Execution<T> implements Executor<T> {
     this.#engine.keeper.idle(slot);
   }
 
-  isStale(slot: Slot<T>): boolean {
-    return this.#engine.keeper.isStale(slot);
+  isStale(slot: Slot<T>, mustLook: boolean): boolean {
+    return this.#engine.keeper.isStale(slot, mustLook);
   }
 
   isUsable(slot: Slot<T>): boolean {

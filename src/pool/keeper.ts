@@ -8,11 +8,14 @@ import type { Slot } from './slot.ts';
 import { Standstill } from './standstill.ts';
 import { checkAtOf, oldAtOf, onTick } from './upkeep.ts';
 
-/**
- * What came free less than so long ago, in milliseconds, was heard of in this turn of the event loop. What is idle for
- * longer may have died without the process having been told: it takes a turn to hear of it.
- */
+/** What was heard of less than so long ago, in milliseconds, was heard of in this turn of the event loop. */
 const SAME_TURN_MS = 1;
+
+/**
+ * How long a look tells that a resource lives, in milliseconds: shorter than any reply takes. What has come since, the
+ * news that it was the last may stand behind, to be read in the next turn.
+ */
+const LOOK_HOLDS_MS = 0.05;
 
 /** Looks after what is open: keeps the minimum, ends what is old or idle, and knows what has to be checked before it is lent. */
 export class Keeper<T> {
@@ -42,6 +45,7 @@ export class Keeper<T> {
   /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
     slot.provenAt = slot.heardAt = this.#factory.canJudge ? now() : recently();
+    if (slot.lookedAt === Number.POSITIVE_INFINITY) slot.lookedAt = slot.heardAt;
     if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
     if (this.#stopped) return;
     this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
@@ -53,19 +57,26 @@ export class Keeper<T> {
     if (this.#factory.canJudge) slot.heardAt = now();
   }
 
-  /** Whether the resource has to be checked before it is lent. */
-  isStale(slot: Slot<T>): boolean {
-    // Who shares it already uses it: it cannot be asked, but looked at.
+  /**
+   * Whether the resource has to be checked before it is lent.
+   *
+   * @param mustLook Who gets it alone would send to a dead one what nobody can take back; to others it is enough that
+   * something was heard of it just now.
+   */
+  isStale(slot: Slot<T>, mustLook: boolean): boolean {
+    // What is shared is in use: it cannot be asked, but looked at.
     if (this.needsValidation(slot) && slot.holders === 0) return true;
     if (!this.#factory.canJudge) return false;
     const time = now();
+    if (slot.lookedAt === Number.POSITIVE_INFINITY) slot.lookedAt = time;
     if (slot.heardAt === Number.POSITIVE_INFINITY) slot.heardAt = time;
-    return time - slot.heardAt > SAME_TURN_MS;
+    return mustLook ? time - slot.lookedAt > LOOK_HOLDS_MS : time - slot.heardAt > SAME_TURN_MS;
   }
 
   /** Whether the resource has to be asked whether it lives; else a look tells enough, in the next turn of the event loop. */
   needsValidation(slot: Slot<T>): boolean {
     if (!this.#factory.canValidate) return false;
+    // First: it may make the slot suspect.
     this.#standstill.look();
     const time = recently();
     return slot.isSuspect || time - slot.provenAt >= this.#rules.validateAfterIdleMs || time >= checkAtOf(slot, this.#rules);

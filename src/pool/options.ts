@@ -11,7 +11,7 @@ export interface PoolFunctions<T> {
   destroy?(resource: T): unknown;
   /** Asks a resource that was idle for `validateAfterIdleMs` whether it lives, before it is lent. `false` or an error replaces it. */
   validate?(resource: T): unknown;
-  /** Whether a resource can be lent, seen without waiting: called each time before it is lent, and one that was idle waits a turn of the event loop for it. `false` replaces it. */
+  /** Whether a resource can be lent, seen without waiting: called each time before it is lent, and after a turn of the event loop, in which its death would be heard of. `false` replaces it. */
   isUsable?(resource: T): boolean;
   /** Called when an exclusive lease ends, to make the resource as it was. `false` or an error replaces it; a promise is waited for before it is lent on. */
   reset?(resource: T): unknown;

@@ -45,8 +45,8 @@ export class Scheduler<T> {
   }
 
   /** A slot for a new holder, `undefined` when it has to wait. */
-  take(exclusive: boolean): Slot<T> | undefined {
-    return this.#stock.take(exclusive);
+  take(exclusive: boolean, mustLook = exclusive): Slot<T> | undefined {
+    return this.#stock.take(exclusive, mustLook);
   }
 
   /** Whether somebody who shares the slot may share it once more. */
@@ -98,6 +98,7 @@ export class Scheduler<T> {
   /** A slot was created or found alive. */
   arrived(slot: Slot<T>): void {
     this.arriving--;
+    slot.lookedAt = Number.POSITIVE_INFINITY;
     this.slots.add(slot);
     this.#comeFree(slot);
     this.#shrink();

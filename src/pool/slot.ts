@@ -68,8 +68,10 @@ export class Slot<T> implements Linked<Slot<T>> {
   idleSince = Number.POSITIVE_INFINITY;
   /** When it was last found alive, by its holder or by a check; `Infinity` while it is handed on. */
   provenAt = Number.POSITIVE_INFINITY;
-  /** When something was last heard of it: what is older may have died unheard; `Infinity` while it is handed on. */
+  /** When something last came from it, or it was looked at; `Infinity` while it is handed on. */
   heardAt = Number.POSITIVE_INFINITY;
+  /** When a turn of the event loop was last given to the news of its death; `Infinity` while it is handed on after that. */
+  lookedAt = Number.POSITIVE_INFINITY;
   /** The process stood still since it was last found alive: nobody can know what became of it meanwhile. */
   isSuspect = false;
   /** Where in the last tenth of its time it grows old: connections that were opened together must not close together. */

@@ -5,8 +5,8 @@ import type { Slot } from './slot.ts';
 export interface Judge<T> {
   /** Whether the resource can be lent. */
   isUsable(slot: Slot<T>): boolean;
-  /** Whether it has been idle for so long that it must be checked before it is lent. */
-  isStale(slot: Slot<T>): boolean;
+  /** Whether it must be checked before it is lent: it may have died, and nobody heard of it yet. */
+  isStale(slot: Slot<T>, mustLook: boolean): boolean;
 }
 
 /** Slots that can be lent at once: the free ones, and shared ones that take more holders. Knows nobody who waits. */
@@ -36,9 +36,13 @@ export class Stock<T> {
     return this.#lendable(this.sharing) !== undefined;
   }
 
-  /** A slot with one more holder, `undefined` when there is none to be lent. */
-  take(exclusive: boolean): Slot<T> | undefined {
-    return exclusive ? this.#takeExclusive() : this.#takeShared();
+  /**
+   * A slot with one more holder, `undefined` when there is none to be lent.
+   *
+   * @param mustLook Whether it must have been looked at just now.
+   */
+  take(exclusive: boolean, mustLook: boolean): Slot<T> | undefined {
+    return exclusive ? this.#takeExclusive(mustLook) : this.#takeShared();
   }
 
   /**
@@ -81,8 +85,8 @@ export class Stock<T> {
     slot.list?.remove(slot);
   }
 
-  #takeExclusive(): Slot<T> | undefined {
-    const slot = this.#lendable(this.free);
+  #takeExclusive(mustLook: boolean): Slot<T> | undefined {
+    const slot = this.#lendable(this.free, mustLook);
     if (!slot) return undefined;
     this.withdraw(slot);
     slot.move('exclusive');
@@ -110,11 +114,11 @@ export class Stock<T> {
   }
 
   /** The newest slot of a list that can be lent at once; dead ones are discarded, those that must be checked first are left. */
-  #lendable(list: List<Slot<T>>): Slot<T> | undefined {
+  #lendable(list: List<Slot<T>>, mustLook = false): Slot<T> | undefined {
     let slot = list.last;
     while (slot) {
       // First: it may show that the process stood still.
-      const isStale = this.#judge.isStale(slot);
+      const isStale = this.#judge.isStale(slot, mustLook);
       // What is shared cannot be checked: it drains, and another one is lent.
       const isSuspect = slot.isSuspect && slot.holders > 0;
       if (isSuspect || !this.#judge.isUsable(slot)) {

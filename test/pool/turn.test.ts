@@ -55,6 +55,88 @@ describe('one that was idle', () => {
     });
   });
 
+  it('is lent after a turn also when it came free just now, to whoever asks and to whoever waits', async () => {
+    const dead = new Set<number>();
+    const pool = poolOf(new Server(), { max: 1, isUsable: ({ id }) => !dead.has(id) });
+    await withRoot(async () => {
+      const first = await pool.acquire();
+      const waiting = pool.use(({ id }) => id);
+      await sleep(1);
+      setImmediate(() => dead.add(1));
+      first.release();
+      expect(await waiting).toBe(2);
+      await pool.use(() => sleep(1));
+      setImmediate(() => dead.add(2));
+      expect(await pool.use(({ id }) => id)).toBe(3);
+    });
+  });
+
+  it('is not looked at twice when nothing can have come from it since', async () => {
+    const pool = poolOf(new Server(), { max: 1, isUsable: () => true });
+    await withRoot(async () => {
+      // A look holds for a twentieth of a millisecond, which a busy machine may take; not each time.
+      const turns: number[] = [];
+      for (let round = 0; round < 20; round++) {
+        await pool.use(() => {});
+        let passed = 0;
+        const count = () => void (passed++ < 10 && setImmediate(count));
+        setImmediate(count);
+        await pool.use(() => void turns.push(passed));
+        await sleep(2);
+      }
+      expect(turns).toContain(0);
+    });
+  });
+
+  it('is joined after a turn when nothing was heard of it just now', async () => {
+    const dead = new Set<number>();
+    const pool = poolOf(new Server(), { max: 2, maxSharers: 8, isUsable: ({ id }) => !dead.has(id) });
+    await withRoot(async () => {
+      const held = await pool.acquireShared();
+      await sleep(5);
+      setImmediate(() => dead.add(1));
+      const joined = await Promise.all(Array.from({ length: 3 }, () => pool.acquireShared()));
+      expect(joined.map(({ resource }) => resource.id)).toEqual([2, 2, 2]);
+      for (const lease of [held, ...joined]) lease.release();
+    });
+  });
+
+  it('is joined when it lives, with nobody refused meanwhile and none opened beside it', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 2, maxSharers: 8, maxWaiters: 0, isUsable: () => true });
+    await withRoot(async () => {
+      const held = await pool.acquireShared();
+      await sleep(5);
+      const joined = await Promise.all(Array.from({ length: 7 }, () => pool.acquireShared()));
+      expect(new Set(joined.map(({ resource }) => resource.id))).toEqual(new Set([1]));
+      expect(server.made).toHaveLength(1);
+      for (const lease of [held, ...joined]) lease.release();
+      expect(pool.stats()).toMatchObject({ idle: 1, inUse: 0, pending: 0 });
+    });
+  });
+
+  it('comes free while it is looked at, and closes with its pool', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 1, maxSharers: 8, isUsable: () => true });
+    await withRoot(async () => {
+      const held = await pool.acquireShared();
+      await sleep(5);
+      const joining = pool.acquireShared();
+      held.release();
+      const joined = await joining;
+      joined.release();
+      await sleep(5);
+      const again = await pool.acquireShared();
+      await sleep(5);
+      const late = pool.acquireShared();
+      const closing = pool.close({ graceMs: 0 });
+      await expect(late).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
+      again.release();
+      await closing;
+    });
+    expect(server.open).toBe(0);
+  });
+
   it('is lent at once where nothing can be seen of it', async () => {
     const pool = poolOf(new Server(), { max: 1 });
     await withRoot(async () => {

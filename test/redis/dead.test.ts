@@ -43,6 +43,32 @@ describe('a connection that has died before the process could hear of it', () =>
     });
   });
 
+  it('is not lent by use in the very turn in which its last reply was read', async () => {
+    await redis().observer.del('n');
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1, retry: { maxAttempts: 1 } });
+      for (let round = 1; round <= 5; round++) {
+        const used = pool.use((connection) => connection.ping().then(() => killUnheard()));
+        // Nothing but promises between the reply, the end of that lease and the begin of this one.
+        expect(await used.then(() => pool.use((connection) => connection.incr('n')))).toBe(round);
+      }
+    });
+  });
+
+  it('gets no plain command, though others are on it', async () => {
+    await redis().observer.del('n');
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 2, retry: { maxAttempts: 1 } });
+      for (let round = 1; round <= 5; round++) {
+        const lease = await pool.acquireShared();
+        await lease.resource.ping();
+        killUnheard();
+        expect(await pool.incr('n')).toBe(round);
+        lease.release();
+      }
+    });
+  });
+
   it('ends honest when it dies under its holder', async () => {
     await withRoot(async () => {
       const pool = poolOn(redis(), { max: 1 });
