@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../dev/random.ts';
 import { Scope } from '../src/index.ts';
 import { defineRedisPool, type RedisPool } from '../src/redis/index.ts';
 import type { BenchOptions, BenchResult } from './bench.ts';
 import { Account } from './chaos/account.ts';
 import { causeFaults } from './chaos/faults.ts';
 import { FIXED, Load } from './chaos/load.ts';
-import { Random } from './chaos/random.ts';
 import { Sockets } from './chaos/sockets.ts';
 import { failureOf, type Level } from './chaos/verdict.ts';
 import { World } from './chaos/world.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../../dev/random.ts';
 import { type Scope, withScope } from '../../src/index.ts';
 import type { RedisPool } from '../../src/redis/index.ts';
 import { type Account, QUEUE } from './account.ts';
-import type { Random } from './random.ts';
 
 /** Commands are sent so often, in milliseconds, and so many at a time: 500 per second. */
 const TICK_MS = 10;

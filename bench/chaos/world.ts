@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
+import type { Random } from '../../dev/random.ts';
 import { type DevRedis, startRedis } from '../../dev/redis-server.ts';
-import type { Random } from './random.ts';
 
 /** Written before the reply, so that what a client was told outlives the process; the machine does not die. */
 const SERVER = {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../dev/random.ts';
 import { withRoot } from '../../src/index.ts';
 import { CoDel } from '../../src/pool/codel.ts';
 import type { Executor } from '../../src/pool/executor.ts';
@@ -7,17 +8,6 @@ import type { Lease } from '../../src/pool/lease.ts';
 import { Scheduler } from '../../src/pool/scheduler.ts';
 import { RANKS, Waiter } from '../../src/pool/waiter.ts';
 import { poolOf, Server } from './support.ts';
-
-/** mulberry32: small, and the same everywhere for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const CONNECTIONS = 10;
 const SERVICE_MS = 5;
@@ -36,8 +26,8 @@ const nobody = { resolve: () => {}, reject: () => {}, forgive: () => {} };
  * @returns which part of all that the connections could do was done for somebody who had not waited too long.
  */
 function usefulPart(load: number, codel: CoDel | undefined, seed = 1): number {
-  const random = randomOf(seed);
-  const exponential = (mean: number) => -mean * Math.log(1 - random());
+  const random = new Random(seed);
+  const exponential = (mean: number) => -mean * Math.log(1 - random.next());
   const events: { at: number; run: () => void }[] = [];
   let now = 0;
   let useful = 0;

@@ -1,21 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../dev/random.ts';
 import { withRoot } from '../../src/index.ts';
 import { ACTIONS, type Action, Crowd } from '../pool/crowd.ts';
 import { poolOf, turns } from '../pool/support.ts';
 
 const STRESS_MS = Number(process.env.STRESS_MS ?? 1_000);
 const SEED = Number(process.env.STRESS_SEED ?? Date.now() % 2 ** 31);
-
-/** mulberry32: small, and the same everywhere for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 // A deadlock stands for 100 ms before it is broken: with these left out, the time goes into the rest.
 const QUICK = ACTIONS.filter((what) => !what.startsWith('nested'));
@@ -25,8 +15,8 @@ const RESETS = [() => true, () => false, () => turns(1), () => turns(2), () => P
 
 describe('Pool under stress', () => {
   it(`keeps its promises for ${STRESS_MS} ms of random actions (STRESS_SEED=${SEED})`, { timeout: STRESS_MS + 30_000 }, async () => {
-    const random = randomOf(SEED);
-    const upTo = (count: number) => Math.floor(random() * count);
+    const random = new Random(SEED);
+    const upTo = (count: number) => random.between(0, count - 1);
     const end = performance.now() + STRESS_MS;
     let served = 0;
     while (performance.now() < end) {
