@@ -35,6 +35,10 @@ export class Holdings {
     return this.#singles?.get(key);
   }
 
+  get singles(): Iterable<Single> {
+    return this.#singles?.values() ?? [];
+  }
+
   addSingle(key: object, single: Single): void {
     this.#singles ??= new Map();
     this.#singles.set(key, single);

@@ -129,6 +129,11 @@ export class Lifetime extends Failing {
     return this.contents.holdings.single(key);
   }
 
+  /** @internal All that {@link addSingle} has stored. */
+  get singles(): Iterable<Single> {
+    return this.contents.holdings.singles;
+  }
+
   /** @internal Stores what exists once in this root; it is closed after everything that was opened in the root. */
   addSingle(key: object, single: Single): void {
     if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);

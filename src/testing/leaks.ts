@@ -55,7 +55,7 @@ function isBelow(scope: Scope | undefined, root: Scope): boolean {
 }
 
 function poolsOf(root: Scope): Engine<unknown>[] {
-  return [...shared.pools.values()].flatMap((pool) => (root.single(pool) as Engine<unknown> | undefined) ?? []);
+  return [...root.singles].filter((single): single is Engine<unknown> => 'scheduler' in single);
 }
 
 function rootLine(root: Scope): string {

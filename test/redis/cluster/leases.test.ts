@@ -1,4 +1,5 @@
-import { withRoot, withScope } from 'scoped-pool';
+import { type LeaksFoundError, Scope, withRoot, withScope } from 'scoped-pool';
+import { expectNoLeaks } from 'scoped-pool/testing';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
 import { errorOf } from '../support.ts';
@@ -24,6 +25,24 @@ describe('a lease of a cluster pool', () => {
         expect(done).toEqual([[null, 'OK']]);
       }
     });
+  });
+
+  it('is found by expectNoLeaks, with its line of code, as are the connections of each node', async () => {
+    const pool = poolOn(cluster());
+    const root = new Scope({ parent: null, name: 'cluster-root', onSuppressed: () => {} });
+    const [key = '', other = ''] = keys('leaked');
+    await root.run(async () => {
+      await pool.get(other);
+      await pool.acquire({ key });
+    });
+    const { leaks } = (await errorOf(() => expectNoLeaks({ graceMs: 0 }))) as LeaksFoundError;
+    expect(leaks).toEqual([
+      expect.stringContaining('root scope "cluster-root"'),
+      expect.stringMatching(/^lease of pool ".*leases\.test\.ts/),
+      ...[1, 1].map(() => expect.stringMatching(/of root scope "cluster-root": connections open: 1$/)),
+    ]);
+    await root.close();
+    await expectNoLeaks({ graceMs: 0 });
   });
 
   it('sees what another has changed meanwhile', async () => {
