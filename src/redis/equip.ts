@@ -3,6 +3,7 @@ import { now } from '../clock.ts';
 import { ConnectionCondition } from './condition.ts';
 import type { Demotion } from './demotion.ts';
 import type { Redis, SentCommand } from './ioredis.ts';
+import { JoinedWrites } from './joined-writes.ts';
 import { outcomeOf, sendTellingOutcome } from './outcome.ts';
 import { ReplyWatch } from './reply-watch.ts';
 import { hideSecrets } from './secrets.ts';
@@ -41,6 +42,9 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
     else if (outcome) condition.onUnexecuted(command.name);
     if (isReadonly(error) && demotion.isNews(connectedAt)) connection.emit(OUTDATED, error.cause);
   };
+  const joined = new JoinedWrites(connection);
+  // ioredis looks after these only where it writes itself.
+  const mayJoin = (connection.options as { himportFieldsets?: unknown }).himportFieldsets === undefined;
   const sender = { pool, queue, onFailed };
   Object.defineProperty(connection, CONDITION, { value: condition });
   connection.sendCommand = (command, stream) => {
@@ -48,11 +52,14 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
     condition.onSend(sent.name, sent.args);
     watch.onSend();
     // The first leaves at once: one user alone would only be later.
-    if (queue.length > 0) cork(connection);
+    const to = stream ?? (queue.length > 0 && mayJoin ? joined : undefined);
+    if (queue.length > 0) joined.begin();
+    // The batches of ioredis write by themselves.
+    if (to !== joined) joined.flush();
     return sendTellingOutcome(sender, sent, () => {
       // Last: what it hides must not stand in the cause.
       hideSecrets(sent);
-      return send.call(connection, command, stream);
+      return send.call(connection, command, to as typeof stream);
     });
   };
 }
@@ -60,14 +67,4 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
 /** Whether the server says that it is a replica. */
 function isReadonly({ cause }: Error): boolean {
   return cause instanceof Error && /^(?:EXECABORT .*: )?READONLY /.test(cause.message);
-}
-
-function cork({ stream }: Redis): void {
-  if (!stream?.writable || stream.writableCorked > 0) return;
-  stream.cork();
-  process.nextTick(uncork, stream);
-}
-
-function uncork(stream: Redis['stream']): void {
-  stream.uncork();
 }

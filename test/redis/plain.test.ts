@@ -212,4 +212,30 @@ describe('the commands of one tick', () => {
       expect(await pool.lrange('list', 0, -1)).toEqual(times(100, String));
     });
   });
+
+  it('leave so in their order also when some hold bytes, and with batches between them', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      const counts = await pool.use(countWrites);
+      const bytes = (n: number) => (n % 3 === 0 ? Buffer.from([0xff, n]) : `ü${n}`);
+      const push = (n: number) => (n % 7 === 0 ? pool.pipeline().rpush('mixed', bytes(n)).exec() : pool.rpush('mixed', bytes(n)));
+      await Promise.all(times(60, push));
+      // The batches begin in the same tick, but after a promise.
+      expect(counts.writes).toBeLessThanOrEqual(3);
+      expect(await pool.lrangeBuffer('mixed', 0, -1)).toEqual(times(60, (n) => Buffer.from(bytes(n) as string)));
+    });
+  });
+
+  it('are told that nobody knows of them when the connection ends in that tick', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1 });
+      const errors = await pool.use((connection) => {
+        const sent = times(3, () => errorOf(() => connection.incr('cut')));
+        connection.stream.destroy();
+        return Promise.all(sent);
+      });
+      for (const error of errors) expect(error).toMatchObject({ code: 'ERR_REDIS_CONNECTION', outcome: 'unknown' });
+      expect(await pool.ping()).toBe('PONG');
+    });
+  });
 });
