@@ -65,7 +65,12 @@ export interface Pool<T> {
   /** Who holds what, since when and since which line of code, and who waits, as plain data. Opens nothing. @throws NoScopeError */
   inspect(): PoolInspection;
 
-  /** Whether connections can be had, as far as the pool knows without asking. Opens nothing. @throws NoScopeError */
+  /**
+   * Whether connections can be had, as far as the pool knows. Waits for nothing. While the pool is down it tries again when
+   * it is asked, at most once in each step of its backoff, so that whoever asks now and then hears when it is up.
+   *
+   * @throws NoScopeError
+   */
   health(): PoolHealth;
 
   /**

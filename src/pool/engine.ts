@@ -105,6 +105,7 @@ export class Engine<T> {
   }
 
   health(): PoolHealth {
+    this.supply.tryAgain();
     return healthOf(this);
   }
 

@@ -3,11 +3,12 @@ import { now } from '../clock.ts';
 import type { Engine } from './engine.ts';
 import { goingOf } from './slot.ts';
 
-/** How a pool is, as far as it knows; nobody is asked for it. */
+/** How a pool is, as far as it knows. */
 export interface PoolHealth {
   /**
    * `up`: connections are open, and nothing has failed since the last was made. `degraded`: some are open, more cannot be
-   * made. `down`: none is open, and none can be made. `unknown`: none is open, and nothing has failed.
+   * made. `down`: none is open, and the last attempt failed, or took longer than somebody could wait. `unknown`: none is
+   * open, and nothing has failed yet.
    */
   readonly state: 'up' | 'degraded' | 'down' | 'unknown';
   /** Connections that are open, idle or held, and not about to close. */
@@ -27,9 +28,9 @@ export const UNUSED: PoolHealth = { state: 'unknown', open: 0, downMs: 0, failur
 
 export function healthOf<T>({ scheduler: { slots }, supply: { attempts, vigil } }: Engine<T>): PoolHealth {
   const open = slots.size - goingOf(slots);
-  const { failures, waitMs: retryInMs, lastError: error } = attempts;
-  const [well, ill] = open > 0 ? (['up', 'degraded'] as const) : (['unknown', 'down'] as const);
-  return { state: failures > 0 ? ill : well, open, downMs: vigil.downMs, failures, retryInMs, error };
+  const { failures, waitMs: retryInMs } = attempts;
+  const state = open > 0 ? (failures > 0 ? 'degraded' : 'up') : vigil.isDown ? 'down' : 'unknown';
+  return { state, open, downMs: vigil.downMs, failures, retryInMs, error: attempts.lastError ?? vigil.error };
 }
 
 /** Tells when a pool goes down and when it comes up again: once each. */
@@ -43,17 +44,28 @@ export class Vigil {
     this.#scope = scope;
   }
 
+  /** Why it went down. */
+  error: unknown = undefined;
+
+  get isDown(): boolean {
+    return this.#downSince !== undefined;
+  }
+
   get downMs(): number {
     return this.#downSince === undefined ? 0 : now() - this.#downSince;
   }
 
-  look(isDown: boolean, error: unknown): void {
-    if (isDown === (this.#downSince !== undefined)) return;
+  down(error: unknown): void {
+    if (this.isDown) return;
+    this.#downSince = now();
+    this.error = error;
+    publish(CHANNELS.poolDown, () => ({ pool: this.#pool, scope: this.#scope, error }));
+  }
+
+  up(): void {
+    if (!this.isDown) return;
     const { downMs } = this;
-    this.#downSince = isDown ? now() : undefined;
-    const pool = this.#pool;
-    const scope = this.#scope;
-    if (isDown) publish(CHANNELS.poolDown, () => ({ pool, scope, error }));
-    else publish(CHANNELS.poolUp, () => ({ pool, scope, downMs }));
+    this.#downSince = this.error = undefined;
+    publish(CHANNELS.poolUp, () => ({ pool: this.#pool, scope: this.#scope, downMs }));
   }
 }

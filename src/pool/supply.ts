@@ -46,6 +46,8 @@ export class Supply<T> {
   readonly attempts = new Attempts((count) => this.#permit(count));
   readonly vigil: Vigil;
   #stopped = false;
+  /** Whether the last failure said that to try again is of no use. */
+  #isFinal = false;
   #listeners: readonly (() => void)[] = [];
 
   /** @param parts.onChanged Called when a resource has come, could not be made, or is gone, and whoever wanted the place has it. @param parts.onFinal Called when none can be made, now or later. */
@@ -161,7 +163,8 @@ export class Supply<T> {
   #watch(slot: Slot<T>, resource: T): void {
     try {
       this.#factory.watch(resource, (cause) => {
-        if (slot.resource !== resource) return;
+        // What we close ourselves does not die.
+        if (slot.resource !== resource || slot.state === 'closing') return;
         slot.cause ??= cause;
         this.#scheduler.retire(slot, 'dead');
       });
@@ -190,9 +193,10 @@ export class Supply<T> {
   #failed(slot: Slot<T>, error: unknown): void {
     this.counts.createFailed++;
     this.attempts.failed(error);
+    this.#isFinal = this.#factory.isFinal(error);
     this.#scheduler.closed(slot);
     // Where one is open, whoever waits is served by that.
-    if (!this.#stopped && !this.#isAnyOpen && this.#factory.isFinal(error)) this.#onFinal(error);
+    if (!this.#stopped && !this.#isAnyOpen && this.#isFinal) this.#onFinal(error);
     this.#changed();
   }
 
@@ -208,9 +212,20 @@ export class Supply<T> {
     this.#keeper.keepMinimum();
   }
 
+  /** Somebody wants to know whether it is up again. */
+  tryAgain(): void {
+    if (this.vigil.isDown && !this.#isFinal && !this.#stopped) this.#scheduler.growTo(1);
+  }
+
+  /** Somebody has waited in vain for a connection to be made. */
+  onStarved(error: unknown): void {
+    if (!this.#stopped && !this.#isAnyOpen) this.vigil.down(error);
+  }
+
   #changed(): void {
     const { failures, lastError } = this.attempts;
-    if (!this.#stopped) this.vigil.look(failures > 0 && !this.#isAnyOpen, lastError);
+    if (this.#isAnyOpen) this.vigil.up();
+    else if (failures > 0 && !this.#stopped) this.vigil.down(lastError);
     this.#keeper.keepMinimum();
     this.#onChanged();
     for (const listener of this.#listeners) listener();

@@ -138,7 +138,10 @@ export class Waiting<T> {
     if (!waiter.waits) return;
     this.#engine.counts.timeouts++;
     const facts = acquireFacts(this.#engine, waiter.lease);
-    this.refuse(waiter, new AcquireTimeoutError(facts, facts.phase === 'creating' ? this.#engine.supply.attempts.lastError : undefined));
+    const isCreating = facts.phase === 'creating';
+    const error = new AcquireTimeoutError(facts, isCreating ? this.#engine.supply.attempts.lastError : undefined);
+    if (isCreating) this.#engine.supply.onStarved(error);
+    this.refuse(waiter, error);
   }
 
   #end(waiter: Waiter<T>): void {

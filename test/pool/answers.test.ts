@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CHANNELS, withRoot } from '../../src/index.ts';
+import { published } from '../support/events.ts';
 import { poolOf, Server } from './support.ts';
 
 /** A root that keeps what is reported in it. */
@@ -41,6 +42,15 @@ describe('a function of the definition that answers wrongly', () => {
 });
 
 describe('why a connection was replaced', () => {
+  it('is not what the connection says when the pool closes it', async () => {
+    const server = new Server();
+    server.onDestroy = (connection) => connection.die(new Error('Connection terminated'));
+    const closed = published('connectionClosed');
+    const pool = poolOf(server);
+    await withRoot(() => pool.use(() => {}));
+    expect(closed.map(({ message }) => [message.reason, message.error])).toEqual([['closed', undefined]]);
+  });
+
   const closings = async (fn: () => Promise<unknown>): Promise<unknown[]> => {
     const all: unknown[] = [];
     const listen = (message: unknown) => void all.push(message);

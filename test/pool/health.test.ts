@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { definePool, withRoot } from '../../src/index.ts';
 import { published } from '../support/events.ts';
@@ -53,6 +54,51 @@ describe('health()', () => {
       server.up();
       await pool.use(() => {});
       expect(pool.health()).toEqual({ state: 'up', open: 1, downMs: 0, failures: 0, retryInMs: 0, error: undefined });
+    });
+  });
+
+  it('hears, when it is asked now and then, that it is up again, though nobody else asks for anything', async () => {
+    const server = new Downable();
+    const all = published('poolUp');
+    const pool = poolOf(server);
+    await withRoot(async () => {
+      server.refuse();
+      await failing(pool.use(() => {}, { acquireTimeoutMs: 20 }));
+      const { attempts } = server;
+      await sleep(150);
+      expect(server.attempts).toBe(attempts);
+      pool.health();
+      await until(() => server.attempts === attempts + 1);
+      for (let n = 0; n < 10; n++) pool.health();
+      expect(server.attempts).toBe(attempts + 1);
+      server.up();
+      await until(() => pool.health().state === 'up');
+      expect(all).toHaveLength(1);
+    });
+  });
+
+  it('does not try again what is of no use', async () => {
+    const server = new Downable();
+    const pool = poolOf(server, { isFinal: () => true });
+    await withRoot(async () => {
+      server.refuse();
+      await failing(pool.use(() => {}));
+      await sleep(150);
+      expect(pool.health().state).toBe('down');
+      await sleep(5);
+      expect(server.attempts).toBe(1);
+    });
+  });
+
+  it('says down when somebody has waited in vain for an attempt that does not end', async () => {
+    const server = new Server();
+    server.onCreate = (signal) => new Promise((_, reject) => signal.addEventListener('abort', reject));
+    const all = published('poolDown');
+    const pool = poolOf(server);
+    await withRoot(async () => {
+      await failing(pool.use(() => {}, { acquireTimeoutMs: 20 }));
+      expect(pool.health()).toMatchObject({ state: 'down', failures: 0, error: { code: 'ERR_POOL_ACQUIRE_TIMEOUT' } });
+      expect(all).toHaveLength(1);
     });
   });
 
