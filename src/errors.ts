@@ -8,6 +8,8 @@ const BRAND = Symbol.for('scoped-pool.error');
  */
 export abstract class ScopedPoolError extends Error {
   abstract readonly code: `ERR_${string}`;
+  /** Where a Redis command failed with it: what became of the command. */
+  declare readonly outcome?: Outcome;
 
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -52,8 +54,6 @@ export class NoScopeError extends ScopedPoolError {
 /** Something was started or acquired in a scope that is closing or closed, or still waited when its scope ended. */
 export class ScopeClosedError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CLOSED';
-  /** Where the end of the scope has cut off a Redis command: what became of it. */
-  declare outcome?: Outcome;
 
   /** @param waiting The acquire that waited, where one did. */
   constructor(scope: string, state: string, waiting?: { readonly pool: string; readonly site: string | undefined }) {
@@ -67,8 +67,6 @@ export class ScopeClosedError extends ScopedPoolError {
 /** A scope was cancelled; the `cause` is the reason. */
 export class ScopeCancelledError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CANCELLED';
-  /** Where it has cut off a Redis command: what became of it. */
-  declare outcome?: Outcome;
 
   constructor(scope: string, reason: unknown) {
     super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason`, reason);
@@ -209,7 +207,7 @@ function adviceOf({ phase, inUse, idle, max }: AcquireFacts, cause: unknown): st
   }
   if (phase === 'creating' && cause instanceof Error) return `${ADVICE.creating}: ${redact(cause.message)}`;
   if (phase !== 'creating' || cause !== undefined) return ADVICE[phase];
-  return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt';
+  return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt (connectTimeoutMs, createTimeoutMs)';
 }
 
 /** Every connection, of one pool or of several, is held by code that itself waits for one of them. */
@@ -420,13 +418,19 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
     'was sent, and its connection broke before the reply: whether it was executed is unknown. Look, or send it again where twice does no harm',
 };
 
+/** What a node of a cluster says whose key is another's. */
+const REDIRECTION = /^(?:MOVED|ASK) /;
+const ELSEWHERE =
+  'was refused by a node of a cluster, for its key is on another one. Use defineRedisClusterPool, and lease with { key } of the keys you use';
+
 /** The connection of a command broke, or the server could not serve it; the `cause` is what was said. */
 export class RedisConnectionError extends ScopedPoolError {
   readonly code = 'ERR_REDIS_CONNECTION';
-  readonly outcome: Outcome;
+  declare readonly outcome: Outcome;
 
   constructor(pool: string, command: string, outcome: Outcome, cause: Error) {
-    super(`pool "${pool}": ${command.toUpperCase()} ${OUTCOMES[outcome]} (${redact(cause.message)})`, cause);
+    const what = outcome === 'rejected' && REDIRECTION.test(cause.message) ? ELSEWHERE : OUTCOMES[outcome];
+    super(`pool "${pool}": ${command.toUpperCase()} ${what} (${redact(cause.message)})`, cause);
     this.outcome = outcome;
   }
 }
@@ -434,11 +438,13 @@ export class RedisConnectionError extends ScopedPoolError {
 /** Redis did not answer a command within `commandTimeoutMs`. Whether it was executed is unknown. */
 export class CommandTimeoutError extends ScopedPoolError {
   readonly code = 'ERR_COMMAND_TIMEOUT';
-  readonly outcome: Outcome = 'unknown';
+  override readonly outcome: Outcome = 'unknown';
 
-  constructor(pool: string, command: string, ms: number) {
+  /** @param oldest The command on the connection that waited longest. */
+  constructor(pool: string, command: string, oldest: string, ms: number) {
+    const behind = command === oldest ? '' : ` (behind ${oldest.toUpperCase()})`;
     super(
-      `pool "${pool}": no reply to ${command.toUpperCase()} within ${Math.round(ms)} ms; its connection is destroyed. ` +
+      `pool "${pool}": no reply to ${command.toUpperCase()}${behind} within ${Math.round(ms)} ms; its connection is destroyed. ` +
         'Whether it was executed is unknown. See whether the server is blocked, or raise commandTimeoutMs',
     );
   }

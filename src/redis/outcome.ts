@@ -51,5 +51,5 @@ export function tellOfTransaction(pool: string, error: unknown): unknown {
 
 /** What an error says of whether its command was executed; nothing where it is an answer to the command itself. */
 export function outcomeOf(error: unknown): Outcome | undefined {
-  return error instanceof ScopedPoolError ? (error as { readonly outcome?: Outcome }).outcome : undefined;
+  return error instanceof ScopedPoolError ? error.outcome : undefined;
 }

@@ -1,4 +1,4 @@
-import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
+import { CommandRefusedError, InvalidOptionError, NotAConnectionError, ScopedPoolError } from '../errors.ts';
 import { checkArgument, flag } from '../options.ts';
 import type { UseFunction } from '../pool/hold.ts';
 import type { Lease, LeaseKind } from '../pool/lease.ts';
@@ -19,6 +19,11 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 /** What sends on a connection that is lent for it. */
 export type Run = (connection: Redis) => Promise<unknown> | undefined;
 type Callback = (error: unknown, result?: unknown) => void;
+
+/** @throws the error of an acquire, which says of the command that wanted a connection that it was not sent. */
+function unsent(error: unknown): never {
+  throw error instanceof ScopedPoolError && error.outcome === undefined ? Object.assign(error, { outcome: 'not-sent' }) : error;
+}
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
 export class CommandPool extends Pool<Redis> {
@@ -165,9 +170,9 @@ export class CommandPool extends Pool<Redis> {
     try {
       const lease = this.lendFor(sending, ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
       const play: Run = (connection) => this.playOn(connection, run, sending);
-      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, play, onError)) : untilReply(lease, play, onError);
+      return lease instanceof Promise ? lease.then((begun) => untilReply(begun, play, onError), unsent) : untilReply(lease, play, onError);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error).catch(unsent);
     }
   }
 }

@@ -57,8 +57,11 @@ export class ReplyWatch {
   }
 
   #expire(late: SentCommand): void {
-    const error = new CommandTimeoutError(this.#pool, late.name, now() - this.#since);
-    for (const { command } of this.#connection.commandQueue.toArray()) (command as unknown as SentCommand).reject(error);
+    const ms = now() - this.#since;
+    for (const { command } of this.#connection.commandQueue.toArray()) {
+      const { name } = command as unknown as SentCommand;
+      (command as unknown as SentCommand).reject(new CommandTimeoutError(this.#pool, name, late.name, ms));
+    }
     this.#connection.disconnect();
     this.#connection.stream.destroy();
   }

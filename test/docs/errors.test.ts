@@ -43,7 +43,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.IllegalMoveError('free', 'closed'), 'Please report it'],
   [new errors.CommandRefusedError('redis', 'watch', 'Lease a connection'), 'Lease a connection'],
   [new errors.RedisConnectionError('redis', 'incr', 'unknown', new Error('closed')), 'send it again where twice does no harm'],
-  [new errors.CommandTimeoutError('redis', 'get', 5), 'raise commandTimeoutMs'],
+  [new errors.CommandTimeoutError('redis', 'get', 'get', 5), 'raise commandTimeoutMs'],
   [new errors.ConnectTimeoutError('redis', false, 5), 'raise connectTimeoutMs'],
   [new errors.ServerFullError('redis', new Error('ERR max number of clients reached')), 'raise maxclients'],
   [new errors.NotAConnectionError('redis', 'options'), 'lend one with use(fn)'],

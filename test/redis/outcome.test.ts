@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { type RedisConnectionError, Scope, withRoot } from 'scoped-pool';
+import { RedisConnectionError, Scope, withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { useRedis } from '../support/redis.ts';
@@ -165,6 +165,22 @@ describe('a transaction that the server refuses as a whole', () => {
       expect(error).toMatchObject({ name: 'ReplyError', message: expect.stringContaining('EXECABORT') });
       expect(error).not.toHaveProperty('outcome');
     });
+  });
+});
+
+describe('a command that gets no connection', () => {
+  it('says that it was not sent', async () => {
+    await proxy.refuse();
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, acquireTimeoutMs: 50 });
+      for (const send of [() => pool.incr('a'), () => pool.multi().incr('a').exec(), () => pool.blpop('a', 1)])
+        expect(await errorOf(send)).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT', outcome: 'not-sent' });
+    });
+  });
+
+  it('hears of a cluster where the server is a node of one and the key is on another', () => {
+    const moved = new RedisConnectionError('p', 'get', 'rejected', new Error('MOVED 1 127.0.0.1:7001'));
+    expect(moved.message).toContain('Use defineRedisClusterPool');
   });
 });
 
