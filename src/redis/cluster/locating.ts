@@ -2,6 +2,7 @@ import { after, cancel, now } from '../../clock.ts';
 import { currentFrame, enterFrame, type Frame } from '../../context.ts';
 import { AcquireAbortedError, type AcquireFacts, AcquireTimeoutError, ScopeCancelledError, ScopeClosedError } from '../../errors.ts';
 import type { List } from '../../list.ts';
+import { forgive } from '../../pool/hold.ts';
 import type { LeaseKind } from '../../pool/lease.ts';
 import type { Belonging, TreeNode } from '../../scope/belonging.ts';
 import type { Scope } from '../../scope/index.ts';
@@ -35,7 +36,7 @@ export class Locating<R> implements Belonging {
     const frame = currentFrame() ?? { scope, work: undefined, held: undefined };
     this.#wanted = wanted;
     scope.own(this);
-    this.promise = new Promise<R>((resolve, reject) => {
+    const found = new Promise<R>((resolve, reject) => {
       const refuse = (error: unknown) => this.#end(() => reject(error));
       const onAbort = () => refuse(new AcquireAbortedError(wanted.pool, signal?.reason));
       const timer =
@@ -53,6 +54,7 @@ export class Locating<R> implements Belonging {
       };
       known.then(() => this.#end(() => resolve(goOn(frame, lend))), refuse);
     });
+    this.promise = reportedOnce(found);
   }
 
   get awaited(): boolean {
@@ -66,8 +68,6 @@ export class Locating<R> implements Belonging {
   onEnd(): Error | undefined {
     const { pool, scope, kind } = this.#wanted;
     const abandoned = new ScopeClosedError(scope.name, 'closed', { pool, site: undefined });
-    // It is reported: whoever has forgotten to await it need not hear of it twice.
-    this.promise.catch(() => {});
     this.#end(() => this.#reject(abandoned));
     return kind === 'user' ? abandoned : undefined;
   }
@@ -83,6 +83,15 @@ export class Locating<R> implements Belonging {
     const waitedMs = now() - this.#since;
     return { pool, scope: scope.root.name, phase: 'creating', exclusive, waitedMs, max, inUse: 0, idle: 0, pending: 1, holders: [] };
   }
+}
+
+/** What the end of a scope has rejected is reported there: whoever has forgotten to await it need not hear of it twice. */
+export function reportedOnce<R>(begun: Promise<R>): Promise<R> {
+  const told: Promise<R> = begun.catch((error: unknown) => {
+    if (error instanceof ScopeClosedError) forgive(told);
+    throw error;
+  });
+  return told;
 }
 
 /**

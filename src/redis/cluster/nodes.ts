@@ -6,7 +6,7 @@ import type { AcquireOptions, PoolSettings } from '../../pool/options.ts';
 import type { Scope } from '../../scope/index.ts';
 import type { Redis } from '../ioredis.ts';
 import { anyOf, firstAnswer, inAnyOrder } from './first-answer.ts';
-import { goOn, Locating } from './locating.ts';
+import { goOn, Locating, reportedOnce } from './locating.ts';
 import { NodePool } from './node-pool.ts';
 import { hearFailures, redirectionOf } from './redirection.ts';
 import { type Address, rangesOf, type SlotRange, SlotTable } from './slots.ts';
@@ -77,12 +77,13 @@ export class ClusterNodes {
     const pool = this.#pool(node);
     const begun = pool.lend(request.exclusive, request.kind, request.options);
     if (!(begun instanceof Promise)) return begun;
-    return begun.catch((error: unknown) => {
+    const followed = begun.catch((error: unknown) => {
       // The node has left the cluster while it was waited for: its slots are another's.
       if (error instanceof PoolClosedError && !this.#isClosed && this.#pools.get(node) !== pool)
         return goOn(frame, () => this.lend(request));
       throw error;
     });
+    return reportedOnce(followed);
   }
 
   /** The pool of the node of the slot, when it is known. */

@@ -209,6 +209,32 @@ describe('an acquire that does not know its node yet', () => {
     expect(suppressed).toMatchObject([{ code: 'ERR_SCOPE_CLOSED' }]);
   });
 
+  it('is reported once, by its scope, also when it waits for a connection to a node that is known', async () => {
+    const pool = poolOn(cluster(), { max: 1 });
+    const suppressed: unknown[] = [];
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown) => void unhandled.push(error);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      await withRoot(
+        async () => {
+          const lease = await pool.acquire({ key: 'a' });
+          await errorOf(() =>
+            withScope(() => void pool.acquire({ key: 'a' }), { graceMs: 100 }).then(() => Promise.reject(new Error('closed'))),
+          );
+          lease.release();
+        },
+        { onSuppressed: (error) => void suppressed.push(error) },
+      );
+      // They are told of after the promises that are settled.
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('unhandledRejection', onUnhandled);
+    }
+    expect(suppressed).toMatchObject([{ code: 'ERR_SCOPE_CLOSED' }]);
+    expect(unhandled).toEqual([]);
+  });
+
   it('says at once that a password is wrong', async () => {
     const pool = poolOn(cluster(), { username: 'nobody', password: 'wrong' });
     await withRoot(async () => {
