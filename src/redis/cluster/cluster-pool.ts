@@ -153,7 +153,9 @@ export class ClusterPool extends CommandPool {
     if (this.#replacement) return super.lend(exclusive, kind);
     const redirection = redirectionOf(sending.error);
     const node = redirection?.kind === 'ask' ? this.#config.reach(redirection.to) : undefined;
-    return this.#nodes().lend({ slots: this.#slotsOf(sending.entries), node, exclusive, kind });
+    // The node knows the key; we may not, where the command is one of a module.
+    const slots = redirection ? [redirection.slot] : this.#slotsOf(sending.entries);
+    return this.#nodes().lend({ slots, node, exclusive, kind });
   }
 
   protected override async replay(ms: number, batch: Run, entries: readonly Entry[], redirections = 0): Promise<unknown> {

@@ -165,7 +165,10 @@ export class ClusterNodes {
   #onFailure(error: unknown, from: Address): void {
     const redirection = redirectionOf(error, from);
     if (redirection?.kind === 'ask') return;
-    if (redirection) this.#table.move(redirection.slot, this.#config.reach(redirection.to));
+    const owner = redirection && this.#config.reach(redirection.to);
+    // It was sent to the wrong node, though the right one was known.
+    if (redirection && this.#table.ownerOf(redirection.slot) === owner) return;
+    if (redirection && owner) this.#table.move(redirection.slot, owner);
     this.#askSoon();
   }
 

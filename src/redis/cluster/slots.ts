@@ -1,4 +1,4 @@
-import { Command } from '../ioredis.ts';
+import { Command, METHODS } from '../ioredis.ts';
 
 /** Where a node of a cluster listens, as `host:port`. */
 export type Address = string;
@@ -47,16 +47,38 @@ export function isSlot(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value < SLOTS;
 }
 
-/** The slot of the first key of a command; `undefined` for a command without a key, or one that makes no sense. */
+/** The slot of the first key of a command; `undefined` for a command without a key, or one that makes no sense. That of a module has it first. */
 export function slotOf(name: string, args: readonly unknown[], keyPrefix?: string): number | undefined {
   try {
     // As ioredis finds the key among the arguments, when they are flat and when they are an object.
     const command = new Command(name, args as string[], keyPrefix === undefined ? {} : { keyPrefix });
-    return command.getSlot() ?? undefined;
+    const [key = METHODS.has(name.toLowerCase()) ? undefined : command.args[0]] = command.getKeys();
+    return key === undefined ? undefined : slotOfKey(key instanceof Uint8Array ? key : Buffer.from(String(key)));
   } catch {
     // The server says what is wrong with it.
     return undefined;
   }
+}
+
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
+
+/** Not by ioredis: to Redis `{}` says that there is no tag, whatever follows. https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags */
+function slotOfKey(key: Uint8Array): number {
+  const start = key.indexOf(OPENING) + 1;
+  const end = start > 0 ? key.indexOf(CLOSING, start) : -1;
+  return crc16(end > start ? key.subarray(start, end) : key) % SLOTS;
+}
+
+/** CRC-16/XMODEM. */
+function crc16(bytes: Uint8Array): number {
+  let crc = 0;
+  for (const byte of bytes) {
+    crc ^= byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
+    crc &= 0xffff;
+  }
+  return crc;
 }
 
 /** The text of an address. */
