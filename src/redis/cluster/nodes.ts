@@ -190,17 +190,18 @@ export class ClusterNodes {
     const done = new AbortController();
     try {
       const nodes = new Set([...inAnyOrder([...this.#table.nodes]), ...this.#config.seeds]);
-      this.#adopt(await firstAnswer([...nodes], (node) => this.#rangesOf(node, done.signal)));
+      this.#adopt((await firstAnswer([...nodes], (node) => this.#rangesOf(node, done.signal))) ?? []);
     } finally {
       done.abort();
     }
   }
 
-  async #rangesOf(node: Address, signal: AbortSignal): Promise<readonly SlotRange[]> {
+  /** Nothing of one that knows of no owner: it has left the cluster, or not joined it yet. */
+  async #rangesOf(node: Address, signal: AbortSignal): Promise<readonly SlotRange[] | undefined> {
     const lease = await this.#pool(node).lend(false, 'blocking', { signal });
     try {
       const ranges = rangesOf(await lease.resource.cluster('SLOTS'), node);
-      return ranges.map((range) => ({ ...range, owner: this.#config.reach(range.owner) }));
+      return ranges.length > 0 ? ranges.map((range) => ({ ...range, owner: this.#config.reach(range.owner) })) : undefined;
     } finally {
       lease.release();
     }

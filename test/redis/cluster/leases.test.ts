@@ -1,6 +1,7 @@
 import { type LeaksFoundError, Scope, withRoot, withScope } from 'scoped-pool';
 import { expectNoLeaks } from 'scoped-pool/testing';
 import { describe, expect, it } from 'vitest';
+import { startCluster } from '../../../dev/redis-cluster.ts';
 import { until } from '../../support/until.ts';
 import { errorOf } from '../support.ts';
 import { poolOn, useCluster } from './support.ts';
@@ -245,6 +246,22 @@ describe('an acquire that does not know its node yet', () => {
   it('asks the next node when the first is not there', async () => {
     const pool = poolOn(cluster(), { nodes: [...nowhere.nodes, ...cluster().nodes] });
     await withRoot(async () => expect(await pool.get('nothing')).toBeNull());
+  });
+
+  it('asks the next node when the first has left the cluster, or not joined it yet', async () => {
+    const outside = await startCluster({ masters: 1 });
+    try {
+      const [first] = outside.masters;
+      const observer = cluster().observer(first);
+      await observer.call('CLUSTER', 'RESET', 'HARD');
+      const pool = poolOn(cluster(), { nodes: [first?.url ?? '', ...cluster().nodes] });
+      await withRoot(async () => expect(await pool.get('nothing')).toBeNull());
+      const alone = poolOn(cluster(), { nodes: [first?.url ?? ''], retry: { maxAttempts: 1 } });
+      const error = await withRoot(() => errorOf(() => alone.get('nothing')));
+      expect(error).toMatchObject({ outcome: 'rejected', cause: { message: expect.stringMatching(/^CLUSTERDOWN/) } });
+    } finally {
+      await outside.stop();
+    }
   });
 
   it('hears from a server without a cluster that it is none', async () => {
