@@ -48,11 +48,6 @@ export class ClusterPool extends CommandPool {
     };
   }
 
-  override send(method: string, name: string, args: readonly unknown[], given = args, idempotent = false): Promise<unknown> {
-    const isScan = String(name).toLowerCase() === 'scan' && !callbackOf(given);
-    return isScan ? Promise.reject(this.#refusedScan('SCAN')) : super.send(method, name, args, given, idempotent);
-  }
-
   scanStream(): never {
     throw this.#refusedScan('scanStream()');
   }
@@ -150,6 +145,7 @@ export class ClusterPool extends CommandPool {
 
   protected override lendFor(sending: Sending, exclusive: boolean, kind: LeaseKind): Lease<Redis> | Promise<Lease<Redis>> {
     if (this.#successor) return this.#successor.lendFor(sending, exclusive, kind);
+    if (sending.entries.some(({ name }) => name.toLowerCase() === 'scan')) throw this.#refusedScan('SCAN');
     if (this.#replacement) return super.lend(exclusive, kind);
     const redirection = redirectionOf(sending.error);
     const node = redirection?.kind === 'ask' ? this.#config.reach(redirection.to) : undefined;

@@ -77,12 +77,17 @@ describe('plain commands of a cluster pool', () => {
     });
   });
 
-  it('that would answer for one node alone are refused', async () => {
+  it('that would answer for one node alone are refused, in a batch, too', async () => {
     const pool = poolOn(cluster()) as unknown as Record<string, (...args: unknown[]) => unknown>;
     await withRoot(async () => {
       expect(await errorOf(() => pool.scan?.(0))).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
       expect(await errorOf(() => pool.scanStream?.())).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
       expect(await new Promise((resolve) => pool.scan?.(0, resolve))).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
+      expect(await errorOf(() => pool.call?.('SCAN', 0))).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
+      for (const kind of ['pipeline', 'multi'] as const) {
+        const batch = poolOn(cluster())[kind]().scan(0);
+        expect(await errorOf(() => batch.exec())).toMatchObject({ code: 'ERR_COMMAND_REFUSED', message: expect.stringContaining('SCAN') });
+      }
       expect(await errorOf(() => pool.watch?.('key'))).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
       expect(await errorOf(() => pool.call?.('WATCH', 'key'))).toMatchObject({ code: 'ERR_COMMAND_REFUSED' });
     });
