@@ -13,6 +13,8 @@ import { type Address, rangesOf, type SlotRange, SlotTable } from './slots.ts';
 
 /** Nodes are not asked more often than that, in milliseconds. */
 const SPACING_MS = 100;
+/** After so long without a connection to a node the others are asked about it, and again, in milliseconds. */
+const IMPATIENCE_MS = 500;
 
 /** What the nodes of a cluster have in common. */
 export interface ClusterConfig {
@@ -146,6 +148,8 @@ export class ClusterNodes {
     if (known) return known;
     const settings = this.#config.settingsOf(address);
     const create: typeof settings.create = async (context) => {
+      const attempt = { ended: false };
+      atRoot(() => this.#askDuring(attempt));
       try {
         const connection = await this.#config.settingsOf(address).create(context);
         hearFailures(connection, (error) => this.#onFailure(error, address));
@@ -154,6 +158,8 @@ export class ClusterNodes {
         this.#lastError = error;
         this.#askSoon();
         throw error;
+      } finally {
+        attempt.ended = true;
       }
     };
     const pool = new NodePool(this.#config.name, { ...settings, create });
@@ -170,6 +176,15 @@ export class ClusterNodes {
     if (redirection && this.#table.ownerOf(redirection.slot) === owner) return;
     if (redirection && owner) this.#table.move(redirection.slot, owner);
     this.#askSoon();
+  }
+
+  /** A node that hangs fails late; another may have taken over long before. */
+  #askDuring(attempt: { readonly ended: boolean }): void {
+    afterIdly(IMPATIENCE_MS, () => {
+      if (attempt.ended) return;
+      this.#askSoon();
+      this.#askDuring(attempt);
+    });
   }
 
   /** Something is not as it was known to be. */

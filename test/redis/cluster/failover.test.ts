@@ -29,3 +29,22 @@ describe.each(['SIGKILL', 'SIGSTOP'] as const)('when the master of a key is gone
     });
   }, 120_000);
 });
+
+describe('when the master of a key hangs, and so does whoever connects to it', () => {
+  const cluster = useCluster({ replicas: 1 });
+
+  it('commands reach the replica that takes its place, without waiting for what hangs', async () => {
+    const [master] = cluster().masters;
+    const key = cluster().keyOn(master);
+    // The first question is over before a replica can have been elected; nothing else fails after it.
+    const patience = { acquireTimeoutMs: 600_000, connectTimeoutMs: 600_000 };
+    const pool = poolOn(cluster(), { ...patience, commandTimeoutMs: 500 });
+    await withRoot(async () => {
+      await until(() => pool.set(key, 'before'));
+      await master?.kill('SIGSTOP');
+      await pool.set(key, 'after').catch(() => {});
+      expect(await until(() => pool.set(key, 'at last'), { timeoutMs: 50_000 })).toBe('OK');
+      expect(await pool.use((connection) => connection.options.port, { key })).toBe(cluster().replicas[0]?.port);
+    });
+  }, 60_000);
+});
