@@ -24,7 +24,7 @@ function inScope(server: Scope, request: IncomingMessage, response: ServerRespon
     if (gone.signal.aborted) return;
     console.error(error);
     if (response.headersSent) response.destroy();
-    // 503: Redis is down, or all connections are held. 500: anything else.
+    // 503: no connection could be had. 500: anything else; other errors of the library have codes of their own.
     else response.writeHead(error instanceof AcquireTimeoutError ? 503 : 500).end();
   });
 }
