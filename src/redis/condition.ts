@@ -60,26 +60,25 @@ export class ConnectionCondition {
     return undoing;
   }
 
+  /** Only what the server surely executes undoes anything: what it refuses leaves all as it was. */
   #note(command: string, args: readonly unknown[]): void {
+    const words = args.flat().map(String);
     switch (command) {
-      case 'multi':
-        this.#transaction = true;
-        return;
       case 'watch':
         this.#watching = true;
         return;
-      case 'unwatch':
-        this.#watching = false;
-        return;
+      case 'multi':
       case 'exec':
       case 'discard':
-        this.#transaction = this.#watching = false;
+      case 'unwatch':
+        if (words.length > 0) this.#tainted = true;
+        else this.#noteTransaction(command);
         return;
       case 'select':
-        this.#noteDatabase(Number(args.flat()[0]));
+        this.#moved = !this.#isNow(words, String(this.#connection.options.db ?? 0));
         return;
       case 'client':
-        this.#noteClient(args.flat().map(String));
+        this.#noteClient(words);
         return;
       // Waiting for replicas leaves nothing.
       case 'wait':
@@ -90,21 +89,31 @@ export class ConnectionCondition {
     }
   }
 
-  #noteDatabase(database: number): void {
-    // In a transaction it is chosen later, or not at all.
-    this.#moved = this.#transaction || database !== (this.#connection.options.db ?? 0);
+  #noteTransaction(command: string): void {
+    if (command === 'multi') this.#transaction = true;
+    else if (command === 'unwatch') this.#watching = false;
+    // Without MULTI the server refuses both, and goes on watching.
+    else if (this.#transaction) this.#transaction = this.#watching = false;
   }
 
-  #noteClient([subcommand = '', first]: readonly string[]): void {
+  #noteClient([subcommand = '', ...given]: readonly string[]): void {
     switch (subcommand.toLowerCase()) {
       case 'setname':
-        this.#renamed = first !== this.#connection.options.connectionName;
+        this.#renamed = !this.#isNow(given, this.#connection.options.connectionName ?? '');
         return;
       case 'tracking':
-        this.#tracking = first?.toLowerCase() !== 'off';
+        this.#tracking = !this.#isNow(
+          given.map((word) => word.toLowerCase()),
+          'off',
+        );
         return;
       default:
         this.#tainted = true;
     }
+  }
+
+  /** Whether that alone was given, and holds from now on: in a transaction it is for later, or never. */
+  #isNow(given: readonly string[], wanted: string): boolean {
+    return !this.#transaction && given.length === 1 && given[0] === wanted;
   }
 }

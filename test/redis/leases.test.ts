@@ -141,6 +141,11 @@ const DIRTY: readonly (readonly [string, (connection: Redis) => unknown])[] = [
   ['disconnect()', (connection) => connection.disconnect()],
   ['a blocking command without its reply', (connection) => void connection.blpop('list', 0).catch(() => {})],
   ['one in the middle', (connection) => void Promise.allSettled([connection.incr('n'), connection.blpop('list', 0), connection.incr('n')])],
+  ['UNWATCH with an argument, which the server refuses', (connection) => connection.watch('key').then(() => connection.call('UNWATCH', 1))],
+  [
+    'DISCARD with an argument, which the server refuses',
+    (connection) => connection.call('MULTI').then(() => connection.call('DISCARD', 1)),
+  ],
   ['another database while it watches, and a subscription', (connection) => Promise.all([connection.select(1), connection.subscribe('a')])],
 ];
 
@@ -150,7 +155,10 @@ const UNDONE: readonly (readonly [string, (connection: Redis) => unknown, readon
   ['an open MULTI', (connection) => connection.multi({ pipeline: false }), ['DISCARD']],
   ['an open MULTI by call', (connection) => connection.call('MULTI'), ['DISCARD']],
   ['WATCH and an open MULTI', (connection) => connection.watch('key').then(() => connection.call('MULTI')), ['DISCARD']],
+  ['WATCH, and an EXEC without MULTI', (connection) => connection.watch('key').then(() => connection.exec()), ['UNWATCH']],
+  ['WATCH, and a DISCARD without MULTI', (connection) => connection.watch('key').then(() => connection.discard()), ['UNWATCH']],
   ['another database', (connection) => connection.select(1), ['SELECT 0']],
+  ['another database, and then none', (connection) => connection.select(1).then(() => connection.select(null as never)), ['SELECT 0']],
   ['another database by call', (connection) => connection.call('SELECT', 1), ['SELECT 0']],
   [
     'another database, and its own in an open MULTI',
@@ -160,6 +168,27 @@ const UNDONE: readonly (readonly [string, (connection: Redis) => unknown, readon
   // Not to be told from that of a handshake: that it is there, the answer to CLIENT INFO shows.
   ['another name', (connection) => connection.client('SETNAME', 'mine'), []],
   ['tracking', (connection) => connection.client('TRACKING', 'ON', 'OPTIN'), ['CLIENT TRACKING OFF']],
+  [
+    'tracking, switched off in a transaction that was discarded',
+    async (connection) => {
+      await connection.client('TRACKING', 'ON', 'OPTIN');
+      await connection.call('MULTI');
+      await connection.call('CLIENT', 'TRACKING', 'off');
+      await connection.discard();
+    },
+    ['CLIENT TRACKING OFF'],
+  ],
+  [
+    'another name, and its own in a transaction that was discarded',
+    async (connection) => {
+      const name = String(await connection.client('GETNAME'));
+      await connection.client('SETNAME', 'mine');
+      await connection.call('MULTI');
+      await connection.client('SETNAME', name);
+      await connection.discard();
+    },
+    [],
+  ],
   ['a command without its reply', (connection) => void connection.incr('n'), ['PING']],
   ['a thousand of them', (connection) => void Array.from({ length: 1_000 }, () => connection.incr('n')), ['PING']],
   ['a transaction without its reply', (connection) => void connection.multi().incr('n').exec(), ['PING']],
@@ -203,7 +232,7 @@ describe('after its lease, a connection', () => {
       const info = async (connection: Redis) => String(await connection.client('INFO')).match(/\b(name|db|flags|multi)=\S*/g);
       const before = await pool.use(info);
       const sent = await commandsDuring(redis(), async () => {
-        for (let n = 0; n < 3; n++) await pool.use(use);
+        for (let n = 0; n < 3; n++) await pool.use(use).catch(() => {});
         expect(await pool.use(info)).toEqual(before);
       });
       const seen = sent.join('\n').toUpperCase();
