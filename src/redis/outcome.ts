@@ -26,6 +26,8 @@ export function sendTellingOutcome<R>(sender: Sender, command: SentCommand, send
   const { reject } = command;
   let isWritten = false;
   command.reject = (error) => {
+    // Of a command that was late ioredis says so again, when its connection closes.
+    command.reject = reject;
     const told = tell(sender.pool, command.name, error, isWritten);
     sender.onFailed(command, told);
     reject.call(command, told);

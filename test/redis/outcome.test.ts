@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { RedisConnectionError, Scope, withRoot } from 'scoped-pool';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
+import { published } from '../support/events.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { errorOf, poolOn } from './support.ts';
@@ -95,6 +96,20 @@ describe('a connection that breaks after the server has executed and before it i
       for (const [error] of (await piped) ?? []) expect(error).toMatchObject({ ...closed, outcome: 'unknown' });
       expect(await redis().observer.mget('a', 'b', 'c')).toEqual(['1', '1', '1']);
     });
+  });
+});
+
+describe('a command whose reply does not come in time', () => {
+  it('is told of once, though it is given up before its connection closes', async () => {
+    const told = published('outcomeUnknown');
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, commandTimeoutMs: 100 });
+      await pool.ping();
+      proxy.blackHole('replies');
+      expect(await errorOf(() => pool.incr('n'))).toMatchObject({ code: 'ERR_COMMAND_TIMEOUT', outcome: 'unknown' });
+      await until(() => pool.stats().closed === 1);
+    });
+    expect(told.map(({ message }) => message.command)).toEqual(['incr']);
   });
 });
 
