@@ -1,9 +1,22 @@
 import { type Outcome, RedisConnectionError, ScopedPoolError } from '../errors.ts';
 import type { SentCommand } from './ioredis.ts';
 
-/** Replies by which a server says that it has not executed the command, and would at another time or as another server. */
-const REFUSAL =
-  /^(?:EXECABORT .*because of: )?(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOREPLICAS) |^ERR max number of clients/;
+/**
+ * Replies by which a server says that it has not executed the command, and would at another time or as another server. By
+ * more than their first word: what a script has done before it answered `BUSY, come back later` is done.
+ */
+const REFUSAL = new RegExp(
+  `^(?:EXECABORT .*because of: )?(?:${[
+    'LOADING \\S+ is loading ',
+    "READONLY (?:You can't write against a read only|Can not run script with write flag) ",
+    'MASTERDOWN Link with MASTER is down',
+    'CLUSTERDOWN (?:The cluster is down|Hash slot not served)',
+    'TRYAGAIN Multiple keys request ',
+    '(?:MOVED|ASK) \\d+ \\S+$',
+    'BUSY \\S+ is busy running a ',
+    'NOREPLICAS Not enough good replicas',
+  ].join('|')})|^ERR max number of clients`,
+);
 
 /** What ioredis says of a command that it did not write, for its connection was gone. */
 const NOT_WRITTEN = new Set(['Connection is closed.', "Stream isn't writeable and enableOfflineQueue options is false"]);

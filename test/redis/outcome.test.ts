@@ -138,6 +138,26 @@ describe('a server that refuses what it does not execute', () => {
   });
 });
 
+describe('a script that answers with an error of its own', () => {
+  it.each([
+    'BUSY come back later',
+    'LOADING more than fits',
+    'READONLY you may not change this document',
+    'MOVED 3 items away',
+    'TRYAGAIN in a while',
+    'NOREPLICAS of this key',
+  ])('was executed, and is not sent again: %s', async (message) => {
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const error = await errorOf(() => pool.eval("redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])", 1, 'n', message));
+      expect(error).toMatchObject({ name: 'ReplyError', message });
+      expect(error).not.toHaveProperty('outcome');
+      expect(await redis().observer.get('n')).toBe('1');
+      expect(pool.stats().closed).toBe(0);
+    });
+  });
+});
+
 describe('a transaction that the server refuses as a whole', () => {
   it('is sent again, and succeeds once the server is master again', async () => {
     await withRoot(async () => {
