@@ -96,10 +96,19 @@ export class CommandPool extends Pool<Redis> {
         throw new InvalidOptionError({ where: `defineRedisPool("${this.name}")`, option: `scripts.${script}`, expected, actual: {} });
       }
       for (const method of methodsOf(script)) {
-        Object.defineProperty(this, method, { value: (...args: unknown[]) => this.send(method, script, args) });
+        Object.defineProperty(this, method, { value: (...args: unknown[]) => this.#sendScript(method, script, args) });
       }
     }
     return this;
+  }
+
+  /** A script may write, though its name be that of a command which only reads, such as `hGetAll`. */
+  #sendScript(method: string, name: string, given: readonly unknown[]): Promise<unknown> {
+    const args = withoutCallback(given);
+    const run = (connection: Redis) => (connection as unknown as Record<string, Method>)[method]?.(...args);
+    const reply = this.#attempt(attemptOf('eval', false, [{ name, args, given: args }]), 0, run);
+    const callback = callbackOf(given);
+    return callback ? withCallback(callback, reply) : reply;
   }
 
   #recorder(kind: 'pipeline' | 'multi', commands: unknown, options?: unknown): ChainableCommander {

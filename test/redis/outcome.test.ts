@@ -66,6 +66,19 @@ describe('a connection that breaks after the server has executed and before it i
     });
   });
 
+  it('does not send a script again, though it has the name of a command that reads', async () => {
+    const lua = "return redis.call('INCR', KEYS[1])";
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { url: proxy.url, scripts: { hGetAll: { lua, numberOfKeys: 1 } } });
+      await pool.ping();
+      proxy.blackHole('replies');
+      const counted = errorOf(() => (pool as unknown as { hGetAll(key: string): Promise<number> }).hGetAll('n'));
+      await loseReplies(async () => (await redis().observer.exists('n')) === 1);
+      expect(await counted).toMatchObject({ ...closed, outcome: 'unknown' });
+      expect(await redis().observer.get('n')).toBe('1');
+    });
+  });
+
   it.each([
     ['cannot be sent', {}, () => proxy.refuse()],
     ['is refused', { retry: { delaysMs: [1, 1] } }, () => redis().observer.replicaof('127.0.0.1', 1)],
