@@ -6,9 +6,8 @@ import { Stock } from './stock.ts';
 import { type Waiter, Waiters } from './waiter.ts';
 
 /**
- * Decides who gets which slot, at once and without waiting: nothing in this file may take a second turn of the event
- * loop, because what must happen together (a slot leaves the free ones and gets its holder) happens in one call.
- *
+ * Decides who gets which slot, at once: nothing in this file may take a second turn of the event loop, because what
+ * must happen together (a slot leaves the free ones and gets its holder) happens in one call.
  * Invariants
  * - `open` never exceeds `max`; a slot that is being created or closed counts.
  * - Nobody waits while a free slot can be lent, and no sharer while a shared slot takes more.
@@ -27,7 +26,7 @@ export class Scheduler<T> {
   readonly sharing: List<Slot<T>>;
   readonly waiters = new Waiters<T>();
   readonly #reservations = new Reservations<T>();
-  /** Slots that count against `max`. */
+  /** Slots that count against `max`: `slots`, and those being created. */
   open = 0;
   /** Slots being created or checked: they come free without anybody's release. */
   arriving = 0;
@@ -191,13 +190,14 @@ export class Scheduler<T> {
 
   #grow(): void {
     if (this.#stock.isEmpty && this.open >= this.max) return;
-    for (let wanted = this.#wanted(); wanted > 0; wanted--) {
-      // What could be lent now and was not is stale.
+    // What could be lent and was not is stale. It is checked though others are being created, or drain: that may take long.
+    const checked = this.arriving - (this.open - this.slots.size);
+    for (let wanted = this.waiters.wanted(this.maxSharers) - checked; wanted > 0; wanted--) {
       const stale = (this.waiters.shared.size > 0 && this.sharing.last) || this.free.last;
-      if (stale) this.check(stale);
-      else if (this.open < this.max && this.permits > 0) this.#create();
-      else return;
+      if (!stale) break;
+      this.check(stale);
     }
+    while (this.#wanted() > 0 && this.open < this.max && this.permits > 0) this.#create();
   }
 
   #create(): void {

@@ -33,6 +33,11 @@ const step = fc.record({
     'closed',
     'retire',
     'go stale',
+    'go unseen',
+    'go unseen',
+    'looked',
+    'dead look',
+    'try',
     'die',
     'warm',
     'check',
@@ -64,6 +69,9 @@ function play(script: Script, { what, which }: Step): void {
   else if (what === 'permit') script.permit();
   else if (what === 'alive') script.checked(true, pick(script.checking));
   else if (what === 'dead check') script.checked(false, pick(script.checking));
+  else if (what === 'looked') script.looked(true, pick(script.looking));
+  else if (what === 'dead look') script.looked(false, pick(script.looking));
+  else if (what === 'try') script.tryAcquire();
   else if (what === 'closed') script.closed(pick(script.closing));
   else if (what === 'warm') script.scheduler.growTo(which % 4);
   else if (what === 'resize') script.resize(1 + (which % 5));
@@ -73,6 +81,7 @@ function play(script: Script, { what, which }: Step): void {
   if (!slot) return;
   if (what === 'retire') script.scheduler.retire(slot, 'destroyed');
   if (what === 'go stale' && (slot.state === 'free' || slot.state === 'shared')) script.stale.add(slot);
+  if (what === 'go unseen') script.unseen.add(slot);
   if (what === 'check' && slot.state === 'free') script.scheduler.check(slot);
   if (what === 'die') script.unusable.add(slot);
 }
@@ -83,6 +92,7 @@ function settle(script: Script): void {
     const before = script.describe();
     while (script.creating.length > 0) script.arrive();
     while (script.checking.length > 0) script.checked(true);
+    while (script.looking.length > 0) script.looked(true);
     while (script.closing.length > 0) script.closed();
     script.permit();
     script.verify();
@@ -90,7 +100,7 @@ function settle(script: Script): void {
     if (leaver) script.release(leaver);
     else if (isDeadlocked(script.scheduler)) breakDeadlock(script);
     else if (script.waiters.length === 0 && script.holders.length === 0 && script.closing.length === 0) return;
-    else if (before === script.describe() && script.creating.length + script.checking.length + script.closing.length === 0) return;
+    else if (before === script.describe() && script.arriving + script.closing.length === 0) return;
     script.verify();
   }
 }

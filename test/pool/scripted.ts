@@ -20,7 +20,12 @@ export class Script implements Executor<number> {
   readonly closing: Slot<number>[] = [];
   readonly holders: Holder[] = [];
   readonly waiters: Waiter<number>[] = [];
+  /** Shared slots that are looked at while they are held; the same one perhaps twice. */
+  readonly looking: Slot<number>[] = [];
+  /** What must be checked before it is lent. */
   readonly stale = new Set<Slot<number>>();
+  /** What must be looked at before somebody gets it alone. */
+  readonly unseen = new Set<Slot<number>>();
   readonly unusable = new Set<Slot<number>>();
   readonly late = new Set<Waiter<number>>();
   /** How often the earliest waiter was passed over for a slot that came free, and the earliest sharer for a place on a shared one. */
@@ -40,8 +45,7 @@ export class Script implements Executor<number> {
   }
 
   check(slot: Slot<number>): void {
-    if (slot.holders > 0) this.#looked.add(slot);
-    this.checking.push(slot);
+    (slot.holders > 0 ? this.looking : this.checking).push(slot);
   }
 
   close(slot: Slot<number>): void {
@@ -59,8 +63,8 @@ export class Script implements Executor<number> {
     this.holders.push({ exclusive: waiter.exclusive, slot });
   }
 
-  isStale(slot: Slot<number>): boolean {
-    return this.stale.has(slot);
+  isStale(slot: Slot<number>, mustLook: boolean): boolean {
+    return this.stale.has(slot) || (mustLook && this.unseen.has(slot));
   }
 
   isStuck({ stuck }: Slot<number>): boolean {
@@ -100,9 +104,17 @@ export class Script implements Executor<number> {
     return waiter;
   }
 
-  /** Shared slots that are looked at while they are held. */
-  readonly #looked = new Set<Slot<number>>();
   readonly #inside = new Map<Waiter<number>, Holder | undefined>();
+
+  tryAcquire(): void {
+    const slot = this.scheduler.take(true, false);
+    if (slot) this.holders.push({ exclusive: true, slot });
+  }
+
+  /** How much is being created, checked or looked at. */
+  get arriving(): number {
+    return this.creating.length + this.checking.length + this.looking.length;
+  }
 
   /** As a lease does it: a holder counts once, however many acquires wait in its code. */
   #stuck(waiter: Waiter<number>, step: 1 | -1): void {
@@ -160,14 +172,19 @@ export class Script implements Executor<number> {
     if (!slot) return;
     this.checking.splice(this.checking.indexOf(slot), 1);
     this.stale.delete(slot);
-    if (this.#looked.delete(slot)) {
-      if (!isAlive) this.unusable.add(slot);
-      return this.scheduler.looked(slot);
-    }
-    if (!isAlive) return this.scheduler.retire(slot, 'invalid');
+    this.unseen.delete(slot);
     if (slot.state !== 'checking') return;
+    if (!isAlive) return this.scheduler.retire(slot, 'invalid');
     slot.isResetting = false;
     this.scheduler.arrived(slot);
+  }
+
+  looked(isAlive: boolean, slot = this.looking[0]): void {
+    if (!slot) return;
+    this.looking.splice(this.looking.indexOf(slot), 1);
+    this.stale.delete(slot);
+    if (!isAlive) this.unusable.add(slot);
+    this.scheduler.looked(slot);
   }
 
   resize(max: number): void {
@@ -194,7 +211,7 @@ export class Script implements Executor<number> {
 
   /** Whether the slot is, or has to be, looked at before it can be lent. */
   #isUnseen(slot: Slot<number>): boolean {
-    return this.stale.has(slot) || this.#looked.has(slot);
+    return this.stale.has(slot) || this.looking.includes(slot);
   }
 
   /** @throws Error that names the invariant that does not hold. */
@@ -219,8 +236,18 @@ export class Script implements Executor<number> {
       claim(slot.state !== 'free' || !slot.isResetting, 'nothing is lent that is still being made as it was');
       claim(slot.state !== 'closing' || mine.length === 0, 'no holder is cut off');
     }
-    const free = [...scheduler.free].some((slot) => !this.stale.has(slot) && !this.unusable.has(slot));
-    claim(this.waiters.length === 0 || !free, 'nobody waits beside a free slot');
+    const free = [...scheduler.free].filter((slot) => !this.stale.has(slot) && !this.unusable.has(slot));
+    const alone = this.waiters.length - this.waiters.filter(({ exclusive }) => !exclusive).length;
+    // Behind somebody who wants it alone others wait, too.
+    const lendable = alone > 0 ? free.filter((slot) => !this.unseen.has(slot)) : free;
+    claim(this.waiters.length === 0 || lendable.length === 0, 'nobody waits beside a free slot');
+    const checked = this.checking.filter(({ state }) => state === 'checking').length;
+    claim(scheduler.arriving === this.creating.length + checked + this.looking.length, 'what is created, checked or looked at is arriving');
+    const asked = checked + this.looking.length;
+    claim(
+      scheduler.free.size === 0 || scheduler.waiters.wanted(scheduler.maxSharers) <= asked,
+      'nobody waits beside a slot that nobody checks',
+    );
     const shared = this.waiters.filter(({ exclusive }) => !exclusive);
     const room = [...scheduler.slots].some(
       (slot) => slot.state === 'shared' && slot.holders < scheduler.maxSharers && !this.unusable.has(slot) && !this.#isUnseen(slot),

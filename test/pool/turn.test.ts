@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { withRoot } from '../../src/index.ts';
+import { until } from '../support/until.ts';
 import { poolOf, Server } from './support.ts';
 
 describe('one that was idle', () => {
@@ -52,6 +53,20 @@ describe('one that was idle', () => {
       expect(atOnce).toContain(true);
       await sleep(5);
       expect(pool.tryAcquire()).toBeUndefined();
+    });
+  });
+
+  it('is lent to whoever waits though another one is being made, which takes for ever', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 2, isUsable: () => true });
+    await withRoot(async () => {
+      const first = await pool.acquire();
+      server.onCreate = (signal) => new Promise((_, reject) => signal.addEventListener('abort', reject));
+      const waiting = pool.use(({ id }) => id);
+      await until(() => server.attempts === 2);
+      first.release();
+      expect(await waiting).toBe(1);
+      await pool.close();
     });
   });
 
