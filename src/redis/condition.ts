@@ -18,25 +18,32 @@ export class ConnectionCondition {
   #tracking = false;
   /** Something is left that cannot be undone. */
   #tainted = false;
-  /** How many commands have been sent that may have changed something, in Redis or on the connection. */
-  changes = 0;
+  #changes: Set<SentCommand> | undefined;
 
   constructor(connection: Redis) {
     this.#connection = connection;
   }
 
-  onSend(command: string, args: readonly unknown[]): void {
-    if (!isReading(command)) this.changes++;
+  onSend(sent: SentCommand): void {
+    const { name: command, args } = sent;
+    if (this.#changes && !isReading(command)) this.#changes.add(sent);
     if (classify(command, args) === 'refused') this.#note(command.toLowerCase(), args);
   }
 
   /** A command has surely not been executed. */
-  onUnexecuted(command: string): void {
-    if (!isReading(command)) this.changes--;
+  onUnexecuted(sent: SentCommand): void {
+    this.#changes?.delete(sent);
+  }
+
+  /** From now on, until the connection is given back: what was sent that may have changed something, in Redis or on the connection. */
+  noteChanges(): ReadonlySet<SentCommand> {
+    this.#changes = new Set();
+    return this.#changes;
   }
 
   /** Whether the connection is as it was when it was made, with no reply outstanding; or what makes it so, and rejects when it cannot. */
   restore(): boolean | Promise<unknown> {
+    this.#changes = undefined;
     if (this.#tainted) return false;
     const pending = this.#connection.commandQueue;
     const undoing = this.#undoing();

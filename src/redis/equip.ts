@@ -39,8 +39,8 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
   const onFailed = (command: SentCommand, error: Error): void => {
     const outcome = outcomeOf(error);
     if (outcome === 'unknown') publish(CHANNELS.outcomeUnknown, () => ({ pool, scope, command: command.name, error }));
-    else if (outcome) condition.onUnexecuted(command.name);
-    if (isReadonly(error) && demotion.isNews(connectedAt)) connection.emit(OUTDATED, error.cause);
+    else if (outcome) condition.onUnexecuted(command);
+    if (isReadonly(error) && demotion.isNews(connectedAt)) connection.emit(OUTDATED, error.cause ?? error);
   };
   const joined = new JoinedWrites(connection);
   // ioredis looks after these only where it writes itself.
@@ -49,7 +49,7 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
   Object.defineProperty(connection, CONDITION, { value: condition });
   connection.sendCommand = (command, stream) => {
     const sent = command as unknown as SentCommand;
-    condition.onSend(sent.name, sent.args);
+    condition.onSend(sent);
     watch.onSend();
     // The first leaves at once: one user alone would only be later.
     const to = stream ?? (queue.length > 0 && mayJoin ? joined : undefined);
@@ -64,7 +64,8 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
   };
 }
 
-/** Whether the server says that it is a replica. */
-function isReadonly({ cause }: Error): boolean {
-  return cause instanceof Error && /^(?:EXECABORT .*: )?READONLY /.test(cause.message);
+/** Whether the server says that it is a replica, also out of a script. */
+function isReadonly(error: Error): boolean {
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return /^(?:EXECABORT .*: )?READONLY /.test(message);
 }

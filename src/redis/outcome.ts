@@ -15,6 +15,7 @@ const REFUSAL = new RegExp(
     '(?:MOVED|ASK) \\d+ \\S+$',
     'BUSY \\S+ is busy running a ',
     'NOREPLICAS Not enough good replicas',
+    'UNBLOCKED force unblock from blocking operation',
   ].join('|')})|^ERR max number of clients`,
 );
 
@@ -52,9 +53,14 @@ export function sendTellingOutcome<R>(sender: Sender, command: SentCommand, send
 
 function tell(pool: string, command: string, error: Error, isWritten: boolean): Error {
   if (error instanceof ScopedPoolError) return error;
-  if (error.name === 'ReplyError') return REFUSAL.test(error.message) ? new RedisConnectionError(pool, command, 'rejected', error) : error;
+  if (error.name === 'ReplyError') return isRefusal(error) ? new RedisConnectionError(pool, command, 'rejected', error) : error;
   if (isWritten) return new RedisConnectionError(pool, command, 'unknown', error);
   return NOT_WRITTEN.has(error.message) ? new RedisConnectionError(pool, command, 'not-sent', error) : error;
+}
+
+/** What a script has done before one of its commands was refused, such as PUBLISH, is done. */
+function isRefusal({ message }: Error): boolean {
+  return REFUSAL.test(message) && !message.includes(' script: ');
 }
 
 /** What a transaction failed with: when the server has refused its commands for what it is, it would execute them at another time. */

@@ -1,4 +1,4 @@
-import { CommandRefusedError, InvalidOptionError, NotAConnectionError, ScopedPoolError } from '../errors.ts';
+import { CommandRefusedError, InvalidOptionError, NotAConnectionError } from '../errors.ts';
 import { checkArgument, flag } from '../options.ts';
 import type { UseFunction } from '../pool/hold.ts';
 import type { Lease, LeaseKind } from '../pool/lease.ts';
@@ -11,19 +11,12 @@ import { blocksForMs, classify, nameProblem } from './classify.ts';
 import { conditionOf } from './equip.ts';
 import { USE_ADVICE } from './guard.ts';
 import { type ChainableCommander, METHODS, methodsOf, Redis } from './ioredis.ts';
-import { outcomeOf } from './outcome.ts';
 import { callbackOf, type Entry, Recorder, type RecorderContext, withoutCallback } from './recorder.ts';
 import { type Failed, pause, type RetryOptions, retryAfterMs } from './retry.ts';
+import { type Run, unsent, untilReply } from './until-reply.ts';
 
 type Method = (...args: unknown[]) => Promise<unknown>;
-/** What sends on a connection that is lent for it. */
-export type Run = (connection: Redis) => Promise<unknown> | undefined;
 type Callback = (error: unknown, result?: unknown) => void;
-
-/** @throws the error of an acquire, which says of the command that wanted a connection that it was not sent. */
-function unsent(error: unknown): never {
-  throw error instanceof ScopedPoolError && error.outcome === undefined ? Object.assign(error, { outcome: 'not-sent' }) : error;
-}
 
 /** The pool behind {@link RedisPool}; its commands are added below. */
 export class CommandPool extends Pool<Redis> {
@@ -154,6 +147,8 @@ export class CommandPool extends Pool<Redis> {
 
   /** How long to wait before the next attempt, `undefined` when there must be none. */
   #retryAfterMs(attempt: Attempt, error: unknown): number | undefined {
+    // Each is called once.
+    if (attempt.sending.entries.some(({ given }) => callbackOf(given))) return undefined;
     return this.retryAfterMs({ ...attempt, error, sinceMs: recently() - attempt.begun });
   }
 
@@ -161,9 +156,8 @@ export class CommandPool extends Pool<Redis> {
     let hasChanged = () => true;
     try {
       return await super.use((connection, lease) => {
-        const condition = conditionOf(connection);
-        const before = condition?.changes;
-        hasChanged = () => condition?.changes !== before;
+        const changes = conditionOf(connection)?.noteChanges();
+        hasChanged = () => changes?.size !== 0;
         return fn(connection, lease);
       }, options);
     } catch (error) {
@@ -201,29 +195,6 @@ class IdempotentCommands {
 
 function rethrow(error: unknown): never {
   throw error;
-}
-
-/** Not an async function: what it costs is felt with every command. */
-function untilReply(lease: Lease<Redis>, run: Run, onError: (error: unknown) => unknown): Promise<unknown> {
-  let sent: Promise<unknown> | undefined;
-  try {
-    sent = run(lease.resource);
-  } catch (error) {
-    lease.release();
-    throw error;
-  }
-  return Promise.resolve(sent).then(
-    (reply) => {
-      lease.release();
-      return reply;
-    },
-    (error: unknown) => {
-      lease.release();
-      // ioredis says that the connection is closed; the scope has closed it.
-      if (lease.interruption) throw Object.assign(lease.interruption, { outcome: outcomeOf(error) });
-      return onError(error);
-    },
-  );
 }
 
 function withCallback(callback: Callback, reply: Promise<unknown>): Promise<unknown> {

@@ -47,10 +47,19 @@ export interface Failed {
 export function retryAfterMs(options: RetryOptions, failed: Failed, random: number): number | undefined {
   const { delaysMs = DELAYS_MS, maxAttempts = 4, deadlineMs = 5_000 } = options;
   if (!isSafe(failed) || failed.attempts >= maxAttempts) return undefined;
-  const full = typeof delaysMs === 'function' ? delaysMs(failed.attempts + 1) : delaysMs[failed.attempts - 1];
+  const full = typeof delaysMs === 'function' ? asked(delaysMs, failed.attempts + 1) : delaysMs[failed.attempts - 1];
   if (full === undefined) return undefined;
   const ms = full / 2 + (full / 2) * random;
   return failed.sinceMs + ms <= deadlineMs ? ms : undefined;
+}
+
+/** One that throws must not take the place of what the command failed with. */
+function asked(delaysMs: (attempt: number) => number, attempt: number): number | undefined {
+  try {
+    return delaysMs(attempt);
+  } catch {
+    return undefined;
+  }
 }
 
 function isSafe({ error, command, idempotent }: Failed): boolean {

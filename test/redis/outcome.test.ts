@@ -207,11 +207,56 @@ describe('a transaction that the server refuses as a whole', () => {
     });
   });
 
+  it('is sent once when its commands have callbacks, which are called once', async () => {
+    await withRoot(async () => {
+      const called: unknown[] = [];
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const batch = poolOn(redis(), { retry: { delaysMs: [1, 1] } }).multi();
+      await errorOf(() => batch.incr('a', (error) => called.push(error)).exec());
+      expect(called).toHaveLength(1);
+    });
+  });
+
   it('is not taken for one that has a mistake in it, which is thrown as ioredis throws it', async () => {
     await withRoot(async () => {
       const error = await errorOf(() => poolOn(redis()).multi().call('INCR').exec());
       expect(error).toMatchObject({ name: 'ReplyError', message: expect.stringContaining('EXECABORT') });
       expect(error).not.toHaveProperty('outcome');
+    });
+  });
+});
+
+describe('a script that is refused in the middle', () => {
+  it('is not sent again, for what it has done before is done', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { retry: { delaysMs: [1, 1] } });
+      const listener = new Redis(redis().url);
+      let heard = 0;
+      listener.on('message', () => heard++);
+      await listener.subscribe('news');
+      await redis().observer.replicaof('127.0.0.1', 1);
+      const error = await errorOf(() => pool.eval('redis.call("PUBLISH", "news", "x") return redis.call("SET", KEYS[1], 1)', 1, 'a'));
+      expect(error).toMatchObject({ name: 'ReplyError', message: expect.stringContaining('READONLY') });
+      expect(error).not.toHaveProperty('outcome');
+      await until(() => pool.stats().closedBy.dead === 1);
+      await redis().observer.publish('news', 'last');
+      await until(() => heard >= 2);
+      expect(heard).toBe(2);
+      await listener.quit();
+    });
+  });
+});
+
+describe('a blocking command on a server that becomes a replica', () => {
+  it('was not executed, and goes on once the server is master again', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { retry: { delaysMs: [100, 100, 100, 100], maxAttempts: 5 } });
+      const popped = pool.blpop('list', 5);
+      await until(async () => (await redis().clients(`sp:test:${pool.name}`)).some(({ cmd }) => cmd === 'blpop'));
+      await redis().observer.replicaof('127.0.0.1', 1);
+      await redis().observer.replicaof('NO', 'ONE');
+      await redis().observer.rpush('list', 'x');
+      expect(await popped).toEqual(['list', 'x']);
     });
   });
 });

@@ -37,6 +37,14 @@ describe('retryAfterMs', () => {
     expect(asked).toEqual([2, 3]);
   });
 
+  it('makes no further attempt when the function throws or gives no number', () => {
+    const throws = () => {
+      throw new Error('mine');
+    };
+    expect(retryAfterMs({ delaysMs: throws }, failed(), 0)).toBeUndefined();
+    expect(retryAfterMs({ delaysMs: () => Number.NaN }, failed(), 0)).toBeUndefined();
+  });
+
   it('begins no attempt after deadlineMs', () => {
     expect(retryAfterMs({ delaysMs: [100], deadlineMs: 150 }, failed({ sinceMs: 50 }), 1)).toBe(100);
     expect(retryAfterMs({ delaysMs: [100], deadlineMs: 150 }, failed({ sinceMs: 51 }), 1)).toBeUndefined();
