@@ -164,6 +164,13 @@ export function checkRedisPool(name: string, options: RedisPoolOptions, kind = O
     if (options[option] !== undefined)
       throw new InvalidOptionError({ where, option, expected: 'left out beside url', actual: options[option] });
   }
+  const { username, password, pathname } = new URL(options.url);
+  // ioredis would take that of the URL, and not say so.
+  for (const [option, said] of Object.entries({ username, password, db: pathname.slice(1) })) {
+    const actual = options[option as 'username'];
+    if (said !== '' && actual !== undefined && actual !== null)
+      throw new InvalidOptionError({ where, option, expected: 'left out: url says it', actual, secret: true });
+  }
 }
 
 /** What may be a password, or a password under a name that is misspelt, is not shown. */

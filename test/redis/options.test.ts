@@ -42,6 +42,13 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['a URL and a host', { url: 'redis://localhost', host: 'localhost' }, /host must be left out beside url/],
   ['a URL and a port', { url: 'redis://localhost', port: 6379 }, /port must be left out beside url/],
   ['a URL and a path', { url: 'redis://localhost', path: '/run/a' }, /path must be left out beside url/],
+  ['two users', { url: 'redis://me:secret@localhost', username: 'you' }, /username must be left out: url says it/],
+  [
+    'two passwords',
+    { url: 'redis://:secret@localhost', password: 'other-secret' },
+    /password must be left out: url says it; got a value of type string/,
+  ],
+  ['two databases', { url: 'redis://localhost/1', db: 2 }, /db must be left out: url says it/],
   ['an empty host', { host: ' ' }, /host must be a text that is not empty/],
   ['port 0', { port: 0 }, /port must be a port from 1 to 65535/],
   ['port 65536', { port: 65_536 }, /port must be/],
