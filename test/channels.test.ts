@@ -122,7 +122,10 @@ describe('CHANNELS.acquire', () => {
       ['create', undefined],
       ['call', undefined],
     ];
-    expect(seen).toEqual([['call', 'bound'], ['after', undefined], ...create, ['call', undefined], ['use', undefined]]);
+    const after = seen.findIndex((one) => (one as string[])[0] === 'after');
+    // Before it is lent, it may be looked at again after a turn, which is no longer in the call.
+    expect(seen[0]).toEqual(['call', 'bound']);
+    expect(seen.slice(after)).toEqual([['after', undefined], ...create, ['call', undefined], ['use', undefined]]);
   });
 });
 
