@@ -462,12 +462,22 @@ export class NotAConnectionError extends ScopedPoolError {
   }
 }
 
+/** A job threw what is no error; the `cause` is what it threw. BullMQ would show no reason, or leave the job active for ever. */
+export class ThrownValueError extends ScopedPoolError {
+  readonly code = 'ERR_THROWN_VALUE';
+
+  constructor(job: string, thrown: unknown) {
+    super(`${job} threw ${show(thrown)}, which is no Error. Throw an Error, so that the reason and its stack can be seen`, thrown);
+  }
+}
+
 /** `scopeWorker` was given something that is no running BullMQ worker of a supported kind. */
 export class NotAWorkerError extends ScopedPoolError {
   readonly code = 'ERR_NOT_A_WORKER';
 
-  constructor(problem: string) {
-    super(`scopeWorker: ${problem}`);
+  /** @param where Who asks, as the user wrote it: `scopeWorker()`. */
+  constructor(where: string, problem: string) {
+    super(`${where}: ${problem}`);
   }
 }
 
@@ -477,8 +487,8 @@ export class SandboxedWorkerError extends ScopedPoolError {
 
   constructor(worker: string) {
     super(
-      `scopeWorker: worker "${worker}" runs a processor file in processes or threads of its own, which no scope of this process ` +
-        'reaches. Scope the processor file instead: export default (job) => Scope.process().run(() => withScope(() => handle(job)))',
+      `worker "${worker}" runs a processor file in processes or threads of its own, which no scope of this process ` +
+        'reaches. Scope the processor file instead: export default scopeSandbox(async (job) => { … })',
     );
   }
 }
@@ -488,7 +498,7 @@ export class WorkerClosedError extends ScopedPoolError {
   readonly code = 'ERR_WORKER_CLOSED';
 
   constructor(worker: string) {
-    super(`scopeWorker: worker "${worker}" is closing or closed. Wrap a worker right after it is made: scopeWorker(new Worker(…))`);
+    super(`worker "${worker}" is closing or closed. Wrap a worker right after it is made: scopeWorker(new Worker(…))`);
   }
 }
 
@@ -497,7 +507,7 @@ export class WorkerNotScopedError extends ScopedPoolError {
   readonly code = 'ERR_WORKER_NOT_SCOPED';
 
   constructor(worker: string) {
-    super(`scopeOf: ${worker} has no scope. Wrap it first: scopeWorker(worker)`);
+    super(`scopeOf(): ${worker} has no scope. Wrap it first: scopeWorker(worker); with scoped() it gets one with its first job`);
   }
 }
 

@@ -38,6 +38,8 @@ export class Waiting<T> {
   readonly #codels: readonly CoDel[];
   /** How many of those who wait hold something, of whatever pool. */
   #holding = 0;
+  /** How often somebody who wants a connection alone had to wait until one of all that may be open was given back. */
+  crowded = 0;
 
   constructor(engine: Engine<T>) {
     const { codelTargetMs, codelIntervalMs } = engine.rules;
@@ -54,6 +56,7 @@ export class Waiting<T> {
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
       throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
     counts.waited++;
+    if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.arriving === 0) this.crowded++;
     const since = now();
     const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
     const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];

@@ -1,3 +1,6 @@
-export type { ScopeWorkerOptions } from './options.ts';
+export type { BullScopeOptions, WorkerFacts } from './options.ts';
+export { scopeSandbox } from './sandbox.ts';
 export { scopeOf, scopeWorker } from './scope-worker.ts';
-export type { WorkerLike } from './worker.ts';
+export { scoped } from './scoped.ts';
+export { withScopes } from './with-scopes.ts';
+export type { ProcessorLike, WorkerLike } from './worker.ts';

@@ -1,4 +1,6 @@
+import { LeaseLeakedError, ThrownValueError } from '../../errors.ts';
 import { type Scope, withScope } from '../../scope/index.ts';
+import type { BullScopeOptions } from './options.ts';
 
 /** One job, on its way through the processor. */
 export interface JobRun {
@@ -7,8 +9,7 @@ export interface JobRun {
   readonly name: string;
   /** BullMQ's: `worker.cancelJob()`, a lost lock. */
   readonly signal: AbortSignal | undefined;
-  /** Told what cannot be thrown; default: the scope of the worker. */
-  readonly onSuppressed: ((error: unknown, from: string) => void) | undefined;
+  readonly options: Pick<BullScopeOptions, 'onLeakedLease' | 'detach'>;
   process(): unknown;
 }
 
@@ -16,29 +17,36 @@ export interface JobRun {
  * Runs a job in a child of the worker's scope and ends what it began.
  *
  * @throws the very error that the processor threw, for BullMQ tells what to do by its class, or the first that was thrown
- * in a task of the job. A signal alone is no failure: what the processor makes of it counts.
+ * in a task of the job. A signal alone is no failure: what the processor makes of it counts. What is no error becomes
+ * one, for BullMQ leaves a job that threw `undefined` active for ever.
  */
-export async function runJob({ scope, name, signal, onSuppressed, process }: JobRun): Promise<unknown> {
+export async function runJob({ scope, name, signal, options, process }: JobRun): Promise<unknown> {
   let left: { readonly error: unknown } | undefined;
+  let leak: LeaseLeakedError | undefined;
   const body = async (jobScope: Scope) => {
     if (signal) obey(jobScope, signal);
     // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
     // would stay there for the next jobs; after an await it is the job's own.
-    await undefined;
+    if (options.detach ?? true) await undefined;
     try {
       return await process();
     } catch (error) {
-      if (!hasLeft(error)) throw error;
+      if (!hasLeft(error)) throw asError(error, name);
       left = { error };
       return jobScope.stop(error);
     }
   };
-  const tell = (failure: unknown) => (onSuppressed ? onSuppressed(failure, 'tasks') : scope.report(failure, name));
+  const onSuppressed = (error: unknown, from: string) => {
+    if (!(error instanceof LeaseLeakedError) || options.onLeakedLease === undefined || options.onLeakedLease === 'report')
+      return scope.report(error, `${name}/${from}`);
+    if (options.onLeakedLease === 'fail') leak ??= error;
+  };
   const result = await withScope(body, { parent: scope, name, onSuppressed }).catch((failure: unknown) => {
-    if (!left) throw failure;
-    tell(failure);
+    if (!left) throw asError(failure, name);
+    scope.report(failure, name);
   });
   if (left) throw left.error;
+  if (leak) throw leak;
   return result;
 }
 
@@ -53,4 +61,10 @@ const MOVES = new Set(['DelayedError', 'WaitingError', 'WaitingChildrenError']);
 /** Whether the processor has put the job elsewhere in the queue: it can no longer fail, whatever failed beside it. */
 function hasLeft(error: unknown): boolean {
   return error instanceof Error && MOVES.has(error.name);
+}
+
+/** BullMQ reads the message of whatever a job threw. */
+function asError(thrown: unknown, job: string): unknown {
+  const hasMessage = typeof (thrown as { message?: unknown } | null | undefined)?.message === 'string';
+  return hasMessage ? thrown : new ThrownValueError(job, thrown);
 }

@@ -1,50 +1,86 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InvalidOptionError, ScopeClosedError } from '../../errors.ts';
-import { callable, checkOptions, duration } from '../../options.ts';
+import { type Check, callable, checkOptions, duration, flag, oneOf } from '../../options.ts';
 import { type Limits, Scope } from '../../scope/index.ts';
 import { checkLimits } from '../../scope/limits.ts';
 
-/** Settings of `scopeWorker`. */
-export interface ScopeWorkerOptions {
-  /** By the name of a pool, how many connections the jobs of this worker may open together. Default: what the pools say. */
-  readonly limits?: Limits | undefined;
-  /** A scope whose pools the worker shares with others. It is not closed with the worker. Default: a root of its own. */
+/** What a function that gives limits is told of the worker. */
+export interface WorkerFacts {
+  /** The name of its queue. */
+  readonly name: string;
+  readonly concurrency: number;
+}
+
+/** Settings of a worker's scope: of `scopeWorker`, `scoped`, `withScopes` and `scopeSandbox`. */
+export interface BullScopeOptions {
+  /**
+   * By the name of a pool, how many connections the jobs of this worker may open together; or a function that gives
+   * these. Default: what the pools say. With `scope`, how many of the shared connections they may hold together. The
+   * environment variable `SCOPED_POOL_LIMITS` goes before it.
+   */
+  readonly limits?: Limits | ((worker: WorkerFacts) => Limits) | undefined;
+  /** A scope whose pools the worker shares with others; it is not closed with the worker. Default: pools of its own. */
   readonly scope?: Scope | undefined;
   /** Told what nobody can be thrown: leaks, failures after the first, tasks that fail in the worker's scope. Default: a process warning. */
   readonly onError?: ((error: unknown, where: string) => void) | undefined;
+  /**
+   * What comes of a lease that a job still holds when it has ended. It is revoked in any case; `report` tells `onError`,
+   * `fail` fails the job with LeaseLeakedError, `ignore` says nothing. Default `report`.
+   */
+  readonly onLeakedLease?: 'report' | 'fail' | 'ignore' | undefined;
+  /**
+   * Whether jobs get BullMQ's abort signal, which their scope obeys, however many parameters the processor has. With
+   * false only a processor of three or more has one, as without us. Default true; of `scoped` false.
+   */
+  readonly abortable?: boolean | undefined;
+  /**
+   * Whether a job begins in a turn of its own, so that what foreign code sets with `AsyncLocalStorage.enterWith()` before
+   * its first await does not reach the jobs that come after it. Default true.
+   */
+  readonly detach?: boolean | undefined;
   /** How long `worker.close()` waits, once BullMQ has closed, for tasks that were spawned in the worker's scope. Default 10,000. */
   readonly graceMs?: number | undefined;
 }
 
-const WHERE = 'scopeWorker()';
+const objectOrFunction: Check = (value) =>
+  typeof value === 'object' || typeof value === 'function' ? undefined : 'an object, or a function that gives one';
+
 const CHECKS = {
-  limits: () => undefined,
+  limits: objectOrFunction,
   scope: (value: unknown) => (value instanceof Scope ? undefined : 'a Scope'),
   onError: callable,
+  onLeakedLease: oneOf('report', 'fail', 'ignore'),
+  abortable: flag,
+  detach: flag,
   graceMs: duration(),
-} satisfies Record<keyof ScopeWorkerOptions, unknown>;
+} satisfies Record<keyof BullScopeOptions, unknown>;
 
-/** @throws InvalidOptionError, ScopeClosedError when the given scope takes no more jobs. */
-export function checkScopeWorker(options: ScopeWorkerOptions): void {
-  checkOptions(WHERE, options, CHECKS);
-  const { scope, limits } = options;
-  if (limits !== undefined) checkLimits(WHERE, limits);
-  if (!scope) return;
-  const taken = (['limits', 'graceMs'] as const).find((option) => options[option] !== undefined);
-  if (taken) {
-    const expected = 'absent beside scope, which has its own: set it where that scope is opened';
-    throw new InvalidOptionError({ where: WHERE, option: taken, expected, actual: options[taken] });
-  }
-  if (scope.state !== 'open') throw new ScopeClosedError(scope.name, scope.state);
+/**
+ * @param where Who asks: `scopeWorker()`.
+ * @throws InvalidOptionError, ScopeClosedError when the given scope takes no more jobs.
+ */
+export function checkBullScope(where: string, options: BullScopeOptions): void {
+  checkOptions(where, options, CHECKS);
+  const { limits, scope } = options;
+  if (typeof limits === 'object') checkLimits(where, limits);
+  if (scope && scope.state !== 'open') throw new ScopeClosedError(scope.name, scope.state);
 }
 
-/** @throws InvalidOptionError when a worker that is wrapped already is to be wrapped in another way. Functions may differ. */
-export function checkSame(first: ScopeWorkerOptions, again: ScopeWorkerOptions): void {
-  for (const option of ['limits', 'scope', 'graceMs'] as const) {
+const { scope: _, abortable: __, ...SANDBOX_CHECKS } = CHECKS;
+
+/** @throws InvalidOptionError */
+export function checkSandbox(where: string, options: BullScopeOptions): void {
+  checkOptions(where, options, SANDBOX_CHECKS);
+  if (typeof options.limits === 'object') checkLimits(where, options.limits);
+}
+
+/** @throws InvalidOptionError when a worker that has a scope already is to have another one. Functions may differ. */
+export function checkSame(where: string, first: BullScopeOptions, again: BullScopeOptions): void {
+  for (const option of ['limits', 'scope', 'onLeakedLease', 'abortable', 'detach', 'graceMs'] as const) {
     const actual = again[option];
     const isSame = option === 'limits' ? isDeepStrictEqual : Object.is;
-    if (actual === undefined || isSame(actual, first[option])) continue;
+    if (actual === undefined || typeof actual === 'function' || isSame(actual, first[option])) continue;
     const expected = 'what it was when this worker was wrapped first, or absent';
-    throw new InvalidOptionError({ where: WHERE, option, expected, actual });
+    throw new InvalidOptionError({ where, option, expected, actual });
   }
 }

@@ -9,13 +9,17 @@ export interface WorkerLike {
   close(force?: boolean): Promise<void>;
 }
 
+/** A class of workers, with whatever parameters and type parameters. */
+export type WorkerClass = new (...args: never[]) => WorkerLike;
+
 /** What BullMQ calls on itself and TypeScript hides, the same in 5 and 6. */
 export interface WorkerInside {
   readonly name: string;
+  readonly concurrency: number;
   /** There when jobs run in processes or threads. */
   readonly childPool?: unknown;
   /** There once `close()` was called. */
-  readonly closing?: unknown;
+  readonly closing?: Promise<unknown> | undefined;
   /** Whether jobs get an AbortSignal. Read for each job; BullMQ sets it by the processor's number of parameters. */
   processorAcceptsSignal: boolean;
   /** Called for each job, looked up each time; what it throws decides what becomes of the job. */
@@ -29,14 +33,24 @@ export interface JobLike {
   readonly id?: string | undefined;
 }
 
+/** A function that processes jobs, whatever their types. */
+export type ProcessorLike = (job: never, token?: string, signal?: AbortSignal) => unknown;
+
 const METHODS = ['callProcessJob', 'close', 'emit'] as const satisfies readonly (keyof WorkerInside)[];
 
-/** The inside of a worker. @throws NotAWorkerError, SandboxedWorkerError, WorkerClosedError. */
-export function insideOf(worker: unknown): WorkerInside {
-  if (!isWorker(worker)) throw new NotAWorkerError(`its first argument must be a Worker of BullMQ 5 or 6; got ${describe(worker)}`);
+/** The inside of a worker that can get a scope. @param where Who asks. @throws NotAWorkerError, SandboxedWorkerError, WorkerClosedError. */
+export function insideOf(where: string, worker: unknown): WorkerInside {
+  if (!isWorker(worker)) throw new NotAWorkerError(where, `its first argument must be a Worker of BullMQ 5 or 6; got ${describe(worker)}`);
   if (worker.childPool) throw new SandboxedWorkerError(worker.name);
   if (worker.closing) throw new WorkerClosedError(worker.name);
   return worker;
+}
+
+/** The worker that has called a processor; `undefined` when somebody else has. */
+export function workerOf(job: unknown): WorkerInside | undefined {
+  // A job knows the queue it is in by the object that has fetched it.
+  const { queue } = (job ?? {}) as { readonly queue?: unknown };
+  return isWorker(queue) ? queue : undefined;
 }
 
 /** A worker, or what somebody took for one, as it may stand in a message. */
@@ -50,6 +64,13 @@ export function describe(value: unknown): string {
 
 function isWorker(value: unknown): value is WorkerInside {
   if (typeof value !== 'object' || value === null) return false;
-  const inside = value as Partial<WorkerInside>;
-  return typeof inside.name === 'string' && METHODS.every((method) => typeof inside[method] === 'function');
+  return typeof (value as { name?: unknown }).name === 'string' && hasMethods(value);
+}
+
+export function isWorkerClass(value: unknown): boolean {
+  return typeof value === 'function' && hasMethods(value.prototype);
+}
+
+function hasMethods(value: object): boolean {
+  return METHODS.every((method) => typeof (value as Partial<WorkerInside>)[method] === 'function');
 }

@@ -106,10 +106,12 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
       await queue.add('job', {});
       await settled(outcomes, 1);
       expect(outcomes.completed.get('1')).toBe('app');
-      expect(scopeOf(worker)).toBe(scope);
+      expect(scopeOf(worker)).toMatchObject({ name: `worker:${queue.name}`, state: 'open' });
+      expect(scopeOf(worker).parent === scope).toBe(true);
     }
     for (const worker of workers) await worker.close();
     await workers[0]?.close(true);
+    expect(workers.map((worker) => scopeOf(worker).state)).toEqual(['closed', 'closed']);
     expect(scope.state).toBe('open');
     expect(await bull.ours()).toBe(1);
     await scope.close();
@@ -192,14 +194,20 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
     const worker = await anyWorker();
     const scope = new Scope({ parent: null });
     for (const [wrong, said] of [
-      [{ limit: { redis: 3 } }, 'scopeWorker(): limit must be absent: did you mean "limits"? known are limits, scope, onError, graceMs'],
+      [
+        { limit: { redis: 3 } },
+        'scopeWorker(): limit must be absent: did you mean "limits"? known are limits, scope, onError, onLeakedLease, abortable, detach, graceMs',
+      ],
       [{ limits: { redis: 0 } }, 'scopeWorker(): limits.redis must be an integer from 1'],
       [{ limits: 3 }, 'scopeWorker(): limits'],
       [{ scope: {} }, 'scopeWorker(): scope must be a Scope'],
       [{ onError: 'log' }, 'scopeWorker(): onError must be a function'],
       [{ graceMs: -1 }, 'scopeWorker(): graceMs must be milliseconds'],
-      [{ scope, limits: { redis: 3 } }, 'scopeWorker(): limits must be absent beside scope'],
-      [{ scope, graceMs: 3 }, 'scopeWorker(): graceMs must be absent beside scope'],
+      [{ limits: () => ({ redis: 0 }) }, 'scopeWorker(): what limits() gave: limits.redis must be an integer from 1'],
+      [{ limits: () => undefined }, 'scopeWorker(): what limits() gave: limits: options must be an object'],
+      [{ onLeakedLease: 'throw' }, 'scopeWorker(): onLeakedLease must be one of "report", "fail", "ignore"'],
+      [{ abortable: 1 }, 'scopeWorker(): abortable must be true or false'],
+      [{ detach: 1 }, 'scopeWorker(): detach must be true or false'],
       [null, 'scopeWorker(): options must be an object'],
     ] as const) {
       const options = wrong as unknown as Parameters<typeof scopeWorker>[1];

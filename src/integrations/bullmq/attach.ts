@@ -1,0 +1,57 @@
+import { ScopeDeadlockError } from '../../errors.ts';
+import type { Scope } from '../../scope/index.ts';
+import type { BullScopeOptions } from './options.ts';
+import { ScopedWorker } from './scoped-worker.ts';
+import type { WorkerInside } from './worker.ts';
+
+// For every copy of the library.
+const SCOPED = Symbol.for('scoped-pool.worker');
+
+/** What a worker carries once it has a scope. */
+export function attachedTo(worker: unknown): ScopedWorker | undefined {
+  return (worker as { [SCOPED]?: ScopedWorker } | undefined)?.[SCOPED];
+}
+
+/**
+ * Gives a worker a scope that closes after it, and in which its listeners run; or the one it has.
+ *
+ * @throws InvalidOptionError when that was made with other options.
+ */
+export function attach(where: string, worker: WorkerInside, options: BullScopeOptions): ScopedWorker {
+  const existing = attachedTo(worker);
+  existing?.again(where, options);
+  if (existing) return existing;
+  const scoped = new ScopedWorker(where, `worker:${worker.name}`, worker, options);
+  const { scope } = scoped;
+  const { close, emit } = worker;
+  // Bound, and not run in it: whoever calls close(), BullMQ goes on in their context, leases included.
+  const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>
+    scoped.close(args[0] ?? false, async () => close.apply(self, args)),
+  );
+  override(worker, {
+    [SCOPED]: scoped,
+    close(this: WorkerInside, ...args: [boolean?, ...unknown[]]): Promise<void> {
+      const closing = closeBoth(this, args);
+      return scope.isWaitingForCaller ? notAwaited(closing, scope) : closing;
+    },
+    emit: scope.bind(emit),
+  });
+  if (worker.closing) scoped.follow(worker.closing);
+  return scoped;
+}
+
+/** Replaces methods of one worker, out of sight of whoever lists its keys. */
+export function override(worker: WorkerInside, methods: object): void {
+  for (const key of Reflect.ownKeys(methods)) {
+    const value: unknown = Reflect.get(methods, key);
+    Object.defineProperty(worker, key, { value, writable: true, configurable: true });
+  }
+}
+
+/** A job waits for the close and the close for the job: told at once, for neither would ever end. */
+function notAwaited(closing: Promise<void>, scope: Scope): Promise<never> {
+  closing.catch((error: unknown) => scope.report(error, 'close'));
+  const deadlock = Promise.reject(new ScopeDeadlockError(scope.name));
+  deadlock.catch(() => {});
+  return deadlock;
+}

@@ -1,0 +1,41 @@
+import { callable, checkArgument } from '../../options.ts';
+import { type BullScopeOptions, checkSandbox } from './options.ts';
+import { ScopedWorker } from './scoped-worker.ts';
+import type { JobLike, ProcessorLike } from './worker.ts';
+
+/** Settings of `scopeSandbox`: a child shares its pools with nobody, and BullMQ always gives it a signal. */
+export type SandboxOptions = Omit<BullScopeOptions, 'scope' | 'abortable'>;
+
+/** What a sandboxed processor is given. */
+interface SandboxedJob extends JobLike {
+  readonly queueName?: string;
+}
+
+/**
+ * Wraps the processor of a processor file: `export default scopeSandbox(async (job) => { … })`. The process or thread it
+ * runs in gets a root scope with its first job, and keeps its connections from job to job; each job gets a child of it.
+ * BullMQ runs as many children as its concurrency, so a worker has at most concurrency × limit connections. When the
+ * process that started it has gone, the job is cancelled, what is open is closed, and the child ends.
+ *
+ * @throws InvalidOptionError
+ */
+export function scopeSandbox<P extends ProcessorLike>(processor: P, options: SandboxOptions = {}): P {
+  const where = 'scopeSandbox()';
+  checkArgument(where, 'its function', processor, callable);
+  checkSandbox(where, options);
+  let sandbox: ScopedWorker | undefined;
+  const wrapped = async function process(this: unknown, job: SandboxedJob, ...rest: [string?, AbortSignal?]): Promise<unknown> {
+    sandbox ??= open(where, job, options);
+    return sandbox.run(job.id, rest[1], () => processor.call(this, job as never, ...rest));
+  };
+  return wrapped as unknown as P;
+}
+
+function open(where: string, { queueName = 'unknown' }: SandboxedJob, options: SandboxOptions): ScopedWorker {
+  // A child runs one job at a time.
+  const sandbox = new ScopedWorker(where, `sandbox:${queueName}`, { name: queueName, concurrency: 1 }, options);
+  // Without this a child whose parent was killed lives on, with its connections: a socket keeps the event loop alive.
+  // Threads end with their process.
+  if (process.connected) process.once('disconnect', () => void sandbox.end().finally(() => process.exit()));
+  return sandbox;
+}

@@ -1,0 +1,41 @@
+import { callable, checkArgument } from '../../options.ts';
+import { withScope } from '../../scope/index.ts';
+import { attach } from './attach.ts';
+import { type BullScopeOptions, checkBullScope } from './options.ts';
+import type { ScopedWorker } from './scoped-worker.ts';
+import { type JobLike, type ProcessorLike, type WorkerInside, workerOf } from './worker.ts';
+
+/** The number of parameters from which on BullMQ hands a processor its abort signal. */
+const WITH_SIGNAL = 3;
+
+/**
+ * Wraps a processor, where the worker is made by somebody else: the worker that calls it gets a scope with its first
+ * job, and closes it when it is closed; each job gets a child of it. As `scopeWorker`, but the function keeps its number
+ * of parameters, by which BullMQ decides whether jobs have an abort signal: `abortable: true` asks for one.
+ *
+ * Called by anybody but a worker, as in a test, it runs in a child of the current scope.
+ *
+ * @throws InvalidOptionError
+ */
+export function scoped<P extends ProcessorLike>(processor: P, options: BullScopeOptions = {}): P {
+  const where = 'scoped()';
+  checkArgument(where, 'its function', processor, callable);
+  checkBullScope(where, options);
+  const workers = new WeakMap<WorkerInside, ScopedWorker>();
+  const find = (worker: WorkerInside) => {
+    const known = workers.get(worker) ?? attach(where, worker, options);
+    workers.set(worker, known);
+    return known;
+  };
+  const wrapped = async function process(this: unknown, job: JobLike, ...rest: [string?, AbortSignal?]): Promise<unknown> {
+    const call = () => processor.call(this, job as never, ...rest);
+    const worker = workerOf(job);
+    if (!worker) return withScope(call, { parent: options.scope, name: `job:${job.id}` });
+    const scopedWorker = find(worker);
+    return scopedWorker.isRunning(job.id) ? call() : scopedWorker.run(job.id, rest[1], call);
+  };
+  const length = options.abortable ? Math.max(WITH_SIGNAL, processor.length) : processor.length;
+  Object.defineProperty(wrapped, 'length', { value: length });
+  Object.defineProperty(wrapped, 'name', { value: processor.name });
+  return wrapped as unknown as P;
+}
