@@ -14,8 +14,8 @@ interface Option {
 
 /** By the head of its table: where the options are declared, and something that refuses those it does not know. */
 const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [string, string])[]; refuse(options: object): unknown }>> = {
-  'option of scopeWorker': {
-    declared: [['src/integrations/bullmq/options.ts', 'ScopeWorkerOptions']],
+  'option of scopeWorker, scoped, withScopes': {
+    declared: [['src/integrations/bullmq/options.ts', 'BullScopeOptions']],
     refuse: (options) => scopeWorker({} as WorkerLike, options),
   },
   'option of defineRedisPool': {
@@ -45,7 +45,11 @@ const tables = tablesOf(read('README.md')).filter(({ head }) => head[0]?.startsW
 /** The members of an interface, with the default that the comment of each names. */
 function declaredIn(file: string, name: string): readonly Option[] {
   const body = new RegExp(`export interface ${name}\\b[^{]*{\\n(.*?)^}`, 'ms').exec(read(file))?.[1] ?? '';
-  return [...body.matchAll(/\/\*\* (.*?) \*\/\n {2}(?:readonly )?(\w+)(\??)(.*);$/gm)].map(
+  const members = body
+    .replaceAll(/\n {3}(?=\*\/)/g, ' ')
+    .replaceAll(/\n {3}\* ?/g, ' ')
+    .replaceAll(/\/\*\* +/g, '/** ');
+  return [...members.matchAll(/\/\*\* (.*?) ?\*\/\n {2}(?:readonly )?(\w+)(\??)(.*);$/gm)].map(
     ([, comment = '', option = '', , rest = '']) => ({
       name: option,
       type: typeOf(rest),
@@ -57,6 +61,7 @@ function declaredIn(file: string, name: string): readonly Option[] {
 function typeOf(text: string): string {
   const type = text.replace(/^: /, '').replace(/ \| undefined$/, '');
   if (type.startsWith('readonly number[] | (')) return 'number[] or function';
+  if (type.startsWith('Limits | (')) return 'Limits or function';
   if (text.startsWith('(') || type.includes('=>')) return 'function';
   return type === 'Lifetime | null' ? 'Scope' : type;
 }

@@ -1,5 +1,5 @@
-export type { BullScopeOptions, WorkerFacts } from './options.ts';
-export { scopeSandbox } from './sandbox.ts';
+export type { BullScopeOptions, LeakPolicy, WorkerFacts } from './options.ts';
+export { type SandboxOptions, scopeSandbox } from './sandbox.ts';
 export { scopeOf, scopeWorker } from './scope-worker.ts';
 export { scoped } from './scoped.ts';
 export { withScopes } from './with-scopes.ts';

@@ -8,7 +8,7 @@ const VARIABLE = 'SCOPED_POOL_LIMITS';
 const EVERY_QUEUE = '*';
 
 /** One entry of the variable. A queue of BullMQ has no colon in its name; a pool may. */
-const ENTRY = /^(?:(?<queue>[^:=]+):)?(?<pool>[^=]+)=(?<max>\d+)$/;
+const ENTRY = /^(?:(?<queue>[^:=]+):)?(?<pool>[^:=][^=]*)=(?<max>\d+)$/;
 
 /**
  * The limits of a worker: what its options say, and before that what the environment says.

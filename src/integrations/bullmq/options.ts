@@ -11,6 +11,9 @@ export interface WorkerFacts {
   readonly concurrency: number;
 }
 
+/** What comes of a lease that a job still holds when it has ended. It is revoked in any case. */
+export type LeakPolicy = 'report' | 'fail' | 'ignore';
+
 /** Settings of a worker's scope: of `scopeWorker`, `scoped`, `withScopes` and `scopeSandbox`. */
 export interface BullScopeOptions {
   /**
@@ -24,13 +27,13 @@ export interface BullScopeOptions {
   /** Told what nobody can be thrown: leaks, failures after the first, tasks that fail in the worker's scope. Default: a process warning. */
   readonly onError?: ((error: unknown, where: string) => void) | undefined;
   /**
-   * What comes of a lease that a job still holds when it has ended. It is revoked in any case; `report` tells `onError`,
+   * What comes of a lease that a job still holds when it has ended, and that is revoked then: `report` tells `onError`,
    * `fail` fails the job with LeaseLeakedError, `ignore` says nothing. Default `report`.
    */
-  readonly onLeakedLease?: 'report' | 'fail' | 'ignore' | undefined;
+  readonly onLeakedLease?: LeakPolicy | undefined;
   /**
    * Whether jobs get BullMQ's abort signal, which their scope obeys, however many parameters the processor has. With
-   * false only a processor of three or more has one, as without us. Default true; of `scoped` false.
+   * false only a processor of three or more has one, as without us. Default true, of `scoped` false.
    */
   readonly abortable?: boolean | undefined;
   /**

@@ -1,7 +1,7 @@
 import { WorkerNotScopedError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
 import { attach, attachedTo, override } from './attach.ts';
-import type { BullScopeOptions } from './options.ts';
+import { type BullScopeOptions, checkBullScope } from './options.ts';
 import { describe, insideOf, type JobLike, type WorkerInside, type WorkerLike } from './worker.ts';
 
 /**
@@ -19,6 +19,7 @@ import { describe, insideOf, type JobLike, type WorkerInside, type WorkerLike } 
  */
 export function scopeWorker<W extends WorkerLike>(worker: W, options: BullScopeOptions = {}): W {
   const where = 'scopeWorker()';
+  checkBullScope(where, options);
   const inside = insideOf(where, worker);
   const isNew = !attachedTo(worker);
   const scoped = attach(where, inside, options);

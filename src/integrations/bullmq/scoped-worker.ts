@@ -2,7 +2,7 @@ import { type Limits, Scope } from '../../scope/index.ts';
 import { Crowding } from './crowding.ts';
 import { runJob } from './job.ts';
 import { limitsOf } from './limits.ts';
-import { type BullScopeOptions, checkBullScope, checkSame, type WorkerFacts } from './options.ts';
+import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts';
 
 /** The scope of a worker, and what comes of its jobs and of its end. */
 export class ScopedWorker {
@@ -17,9 +17,8 @@ export class ScopedWorker {
   #endedAtOnce: Promise<void> | undefined;
   #onIdle: (() => void)[] = [];
 
-  /** @param where Who asks, as the user wrote it. @param name Of the scope. @throws InvalidOptionError, ScopeClosedError. */
+  /** @param where Who asks, as the user wrote it. @param name Of the scope. @param options Checked by whoever asks. @throws InvalidOptionError for what a function or the environment says, ScopeClosedError. */
   constructor(where: string, name: string, worker: WorkerFacts, options: BullScopeOptions) {
-    checkBullScope(where, options);
     const { scope: shared, graceMs, onError } = options;
     const limits = limitsOf(where, options, worker);
     this.#options = options;
@@ -40,7 +39,6 @@ export class ScopedWorker {
 
   /** The same worker is wrapped again. @throws InvalidOptionError */
   again(where: string, options: BullScopeOptions): void {
-    checkBullScope(where, options);
     checkSame(where, this.#options, options);
     if (options.onError) this.#onError = options.onError;
   }

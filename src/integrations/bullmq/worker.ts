@@ -71,6 +71,6 @@ export function isWorkerClass(value: unknown): boolean {
   return typeof value === 'function' && hasMethods(value.prototype);
 }
 
-function hasMethods(value: object): boolean {
-  return METHODS.every((method) => typeof (value as Partial<WorkerInside>)[method] === 'function');
+function hasMethods(value: object | undefined): boolean {
+  return METHODS.every((method) => typeof (value as Partial<WorkerInside> | undefined)?.[method] === 'function');
 }

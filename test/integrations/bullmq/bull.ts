@@ -50,8 +50,8 @@ export class Bull {
     return { host, port };
   }
 
-  async queue(): Promise<Queue> {
-    const queue = new this.#module.Queue(`queue-${++queues}`, { connection: this.connection });
+  async queue(name = `queue-${++queues}`): Promise<Queue> {
+    const queue = new this.#module.Queue(name, { connection: this.connection });
     queue.on('error', () => {});
     this.#open.push(queue);
     await queue.waitUntilReady();
@@ -60,11 +60,16 @@ export class Bull {
 
   /** A worker that is ready, and not wrapped. */
   async worker(queue: Queue, processor: Processor, options: Partial<newest.WorkerOptions> = {}): Promise<Worker> {
-    const worker = new this.#module.Worker(queue.name, processor, { connection: this.connection, ...options });
+    const worker = this.keep(new this.#module.Worker(queue.name, processor, { connection: this.connection, ...options }));
+    await worker.waitUntilReady();
+    return worker;
+  }
+
+  /** Has a worker that the test has made closed at its end. */
+  keep(worker: Worker): Worker {
     // A connection that is closed while a command runs says so here; what a test is about, it listens for itself.
     worker.on('error', () => {});
     this.#open.push(worker);
-    await worker.waitUntilReady();
     return worker;
   }
 

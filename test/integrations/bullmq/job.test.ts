@@ -3,18 +3,10 @@ import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
+import { warnings } from '../../support/warnings.ts';
 import { Bull, Gate, type Job, outcomesOf, type Processor, settled, VERSIONS } from './bull.ts';
 
 type Told = [unknown, string][];
-
-/** What the process is warned of, until the end of the test. */
-function warnings(): Error[] {
-  const seen: Error[] = [];
-  const listen = (warning: Error) => void seen.push(warning);
-  process.on('warning', listen);
-  onTestFinished(() => void process.off('warning', listen));
-  return seen;
-}
 
 const redis = useRedis();
 
@@ -50,6 +42,35 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       await settled(outcomes, 1);
       expect(outcomes.failed.get('1')?.[0]).toBe(boom);
       expect(told).toEqual([]);
+    });
+
+    it.each([
+      ['undefined', undefined],
+      ['null', null],
+      ['"boom"', 'boom'],
+      ['7', 7],
+    ])('is an error that names %s, where the processor threw that', async (shown, thrown) => {
+      const { queue, outcomes, told } = await start(async () => {
+        throw thrown;
+      });
+      const job = await queue.add('job', {}, { attempts: 2 });
+      await until(() => outcomes.failed.get('1')?.length === 2);
+      expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_THROWN_VALUE' }, { code: 'ERR_THROWN_VALUE' }]);
+      expect((outcomes.failed.get('1') as Error[])[0]?.cause).toBe(thrown);
+      expect(await job.getState()).toBe('failed');
+      expect((await queue.getJob('1'))?.failedReason).toContain(`job:1 threw ${shown}, which is no Error`);
+      expect(told).toEqual([]);
+    });
+
+    it('is an error, where a task of the job threw something else', async () => {
+      const { queue, outcomes } = await start(async () => {
+        currentScope().spawn(async () => {
+          throw undefined;
+        });
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_THROWN_VALUE' }]);
     });
 
     it('is the very error of a task that failed, though the processor returned', async () => {
@@ -169,11 +190,20 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
   });
 
   describe('that is cancelled', () => {
-    it('has a signal, however few parameters its processor takes', async () => {
-      const { queue, outcomes } = await start(async (...args: unknown[]) => args[2] instanceof AbortSignal);
+    it.each([
+      [undefined, 0, true],
+      [true, 0, true],
+      [false, 0, false],
+      [false, 3, true],
+    ])('with abortable %s and %i parameters has a signal: %s', async (abortable, length, has) => {
+      const queue = await bull.queue();
+      const process = async (...args: unknown[]) => args[2] instanceof AbortSignal;
+      Object.defineProperty(process, 'length', { value: length });
+      const worker = scopeWorker(await bull.worker(queue, process), { abortable });
+      const outcomes = outcomesOf(worker);
       await queue.add('job', {});
       await settled(outcomes, 1);
-      expect(outcomes.completed.get('1')).toBe(true);
+      expect(outcomes.completed.get('1')).toBe(has);
     });
 
     it('rejects an acquire that waits with an error whose cause is the reason, and leaves others alone', async () => {
@@ -253,6 +283,41 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       );
       await worker.close();
       expect(await bull.ours()).toBe(0);
+    });
+
+    it.each([
+      ['report', 0, ['ERR_LEASE_LEAKED']],
+      ['fail', 1, []],
+      ['ignore', 0, []],
+    ] as const)('does with onLeakedLease "%s" what that says, and revokes the lease', async (onLeakedLease, failed, codes) => {
+      const pool = bull.pool();
+      const told: unknown[] = [];
+      const queue = await bull.queue();
+      const onError = (error: unknown) => void told.push((error as { code?: string }).code);
+      const leak = async () => void (await pool.acquire());
+      const worker = scopeWorker(await bull.worker(queue, leak), { onLeakedLease, onError, limits: { redis: 1 } });
+      const outcomes = outcomesOf(worker);
+      await queue.addBulk([1, 2].map((n) => ({ name: 'job', data: { n } })));
+      await settled(outcomes, 2);
+      expect([outcomes.failed.size, told]).toEqual([failed * 2, [...codes, ...codes]]);
+      const reasons = [...outcomes.failed.values()].flat().map((error) => (error as { code?: string }).code);
+      expect(new Set(reasons)).toEqual(new Set(failed ? ['ERR_LEASE_LEAKED'] : []));
+      expect(scopeOf(worker).run(() => pool.stats().inUse)).toBe(0);
+    });
+
+    it('fails with what it threw, not with its leak, where it did both', async () => {
+      const pool = bull.pool();
+      const boom = new Error('boom');
+      const queue = await bull.queue();
+      const leak = async () => {
+        await pool.acquire();
+        throw boom;
+      };
+      const worker = scopeWorker(await bull.worker(queue, leak), { onLeakedLease: 'fail' });
+      const outcomes = outcomesOf(worker);
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toEqual([boom]);
     });
 
     it('makes a process warning when nobody else is told', async () => {
@@ -341,16 +406,23 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
     expect(await bull.ours()).toBe(0);
   });
 
-  it('keeps what it sets with enterWith() before its first await to itself', async () => {
+  it.each([
+    [undefined, false],
+    [true, false],
+    [false, true],
+  ])('with detach %s: what it sets with enterWith() before its first await reaches the next: %s', async (detach, reaches) => {
     const { AsyncLocalStorage } = await import('node:async_hooks');
     const storage = new AsyncLocalStorage<string>();
-    const { queue, outcomes } = await start(async (job) => {
+    const queue = await bull.queue();
+    const process = async (job: Job) => {
       const found = storage.getStore();
       storage.enterWith(`job ${job.id}`);
-      return found ?? 'nothing';
-    });
+      return found !== undefined;
+    };
+    const worker = scopeWorker(await bull.worker(queue, process, { concurrency: 2 }), { detach });
+    const outcomes = outcomesOf(worker);
     await queue.addBulk(Array.from({ length: 10 }, () => ({ name: 'job', data: {} })));
     await settled(outcomes, 10);
-    expect(new Set(outcomes.completed.values())).toEqual(new Set(['nothing']));
+    expect([...outcomes.completed.values()].includes(true)).toBe(reaches);
   });
 });

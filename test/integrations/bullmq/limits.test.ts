@@ -1,0 +1,125 @@
+import type { Limits } from 'scoped-pool';
+import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { afterEach, describe, expect, it } from 'vitest';
+import { useRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+import { warnings } from '../../support/warnings.ts';
+import { Bull, Gate, type Job, outcomesOf, settled, VERSIONS, type Worker } from './bull.ts';
+
+const redis = useRedis();
+const VARIABLE = 'SCOPED_POOL_LIMITS';
+
+afterEach(() => {
+  delete process.env[VARIABLE];
+});
+
+describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
+  const bull = new Bull(module, redis);
+  const CONCURRENCY = 4;
+
+  async function anyWorker(name?: string): Promise<Worker> {
+    const queue = await bull.queue(name);
+    return bull.worker(queue, async () => {}, { concurrency: CONCURRENCY });
+  }
+
+  const limitsOf = (worker: Worker): Limits => scopeOf(worker).limits;
+
+  it('may come from a function of its queue and its concurrency', async () => {
+    const worker = await anyWorker();
+    scopeWorker(worker, { limits: ({ name, concurrency }) => ({ redis: concurrency * 2, [name]: 1 }) });
+    expect(limitsOf(worker)).toEqual({ redis: 8, [worker.name]: 1 });
+  });
+
+  it('are what the environment says, of one queue before what it says of all', async () => {
+    const [first, second, third] = [await anyWorker('emails'), await anyWorker('reports'), await anyWorker('images')];
+    process.env[VARIABLE] = 'redis=5, emails:redis=8,*:cache:eu=3,images:cache:eu=2';
+    scopeWorker(first, { limits: { redis: 1, other: 4 } });
+    scopeWorker(second, { limits: { redis: { max: 1, acquireTimeoutMs: 70 } } });
+    scopeWorker(third);
+    expect(limitsOf(first)).toEqual({ redis: 8, other: 4, 'cache:eu': 3 });
+    expect(limitsOf(second)).toEqual({ redis: { max: 5, acquireTimeoutMs: 70 }, 'cache:eu': 3 });
+    expect(limitsOf(third)).toEqual({ redis: 5, 'cache:eu': 2 });
+  });
+
+  it.each(['', '  '])('are those of the code when the environment says «%s»', async (text) => {
+    process.env[VARIABLE] = text;
+    const worker = scopeWorker(await anyWorker(), { limits: { redis: 2 } });
+    expect(limitsOf(worker)).toEqual({ redis: 2 });
+  });
+
+  it.each([
+    'redis',
+    'redis=',
+    'redis=0',
+    'redis=-1',
+    'redis=1.5',
+    'redis=many',
+    '=3',
+    ':redis=3',
+    'redis=5,',
+    '99999999999999999=99999999999999999999',
+  ])('are refused at once when the environment says «%s»', async (text) => {
+    process.env[VARIABLE] = text;
+    const worker = await anyWorker();
+    expect(() => scopeWorker(worker)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_OPTION',
+        message: expect.stringContaining(`environment: ${VARIABLE} must be a list of`),
+      }),
+    );
+    expect(() => scopeOf(worker)).toThrow('has no scope');
+  });
+
+  describe('that are below its concurrency', () => {
+    const isLow = (warning: Error) => (warning as { code?: string }).code === 'SCOPED_POOL_LIMIT_LOW';
+
+    async function run(worker: Worker, queue: { addBulk(jobs: { name: string; data: object }[]): Promise<unknown> }, count = 20) {
+      const outcomes = outcomesOf(worker);
+      await queue.addBulk(Array.from({ length: count }, (_, n) => ({ name: 'job', data: { n } })));
+      await settled(outcomes, count);
+      expect(outcomes.completed.size).toBe(count);
+    }
+
+    it('are told once, with both numbers, when jobs wait for one another', async () => {
+      const seen = warnings();
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const gate = new Gate();
+      const hold = (job: Job) =>
+        pool.use(async (connection) => {
+          await connection.set(`key:${job.id}`, 1);
+          await gate.opened;
+        });
+      const worker = scopeWorker(await bull.worker(queue, hold, { concurrency: CONCURRENCY }), { limits: { redis: 2 } });
+      const ran = run(worker, queue, 40);
+      await until(() => scopeOf(worker).run(() => pool.stats().pending === 2));
+      gate.open();
+      await ran;
+      await until(() => seen.some(isLow));
+      expect(seen.filter(isLow).map(({ message }) => message)).toEqual([
+        expect.stringContaining(`worker "${queue.name}" runs 4 jobs at a time, but the pool "redis" has at most 2 for them`),
+      ]);
+    });
+
+    it.each([
+      ['plain commands', 1, (pool: ReturnType<Bull['pool']>) => pool.incr('n')],
+      ['enough connections', CONCURRENCY, (pool: ReturnType<Bull['pool']>) => pool.use((connection) => connection.incr('n'))],
+    ] as const)('are not told with %s', async (_what, max, work) => {
+      const seen = warnings();
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const worker = scopeWorker(await bull.worker(queue, async () => work(pool), { concurrency: CONCURRENCY }), {
+        limits: { redis: max },
+      });
+      await run(worker, queue);
+      await worker.close();
+      expect(seen.filter(isLow)).toEqual([]);
+    });
+  });
+
+  it('do not change when the worker is wrapped again, unless by mistake', async () => {
+    const worker = scopeWorker(await anyWorker(), { limits: () => ({ redis: 3 }) });
+    expect(scopeWorker(worker, { limits: () => ({ redis: 4 }) })).toBe(worker);
+    expect(limitsOf(worker)).toEqual({ redis: 3 });
+  });
+});

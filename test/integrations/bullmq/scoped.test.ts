@@ -1,0 +1,163 @@
+import { currentScope, Scope, withRoot } from 'scoped-pool';
+import { scoped, scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { useRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+import { Bull, Gate, type Job, outcomesOf, type Processor, settled, VERSIONS, workerScope } from './bull.ts';
+
+const redis = useRedis();
+
+describe.each(VERSIONS)('scoped on %s', (_, module) => {
+  const bull = new Bull(module, redis);
+  const jobs = (count: number) => Array.from({ length: count }, () => ({ name: 'job', data: {} }));
+
+  async function start(processor: Processor, options: object = {}) {
+    const queue = await bull.queue();
+    const worker = await bull.worker(queue, processor, options);
+    return { queue, worker, outcomes: outcomesOf(worker) };
+  }
+
+  it('gives the worker that calls the function a scope with its first job, and closes it with the worker', async () => {
+    const pool = bull.pool();
+    const seen = new Set<Scope>();
+    const { queue, worker, outcomes } = await start(
+      scoped(async () => {
+        seen.add(workerScope());
+        await pool.incr('n');
+      }),
+    );
+    expect(() => scopeOf(worker)).toThrow('with scoped() it gets one with its first job');
+    await queue.addBulk(jobs(5));
+    await settled(outcomes, 5);
+    expect(outcomes.completed.size).toBe(5);
+    expect(seen.size).toBe(1);
+    expect(seen.has(scopeOf(worker))).toBe(true);
+    expect(scopeOf(worker)).toMatchObject({ name: `worker:${queue.name}`, parent: null });
+    expect(await bull.ours()).toBe(1);
+    await worker.close();
+    expect(scopeOf(worker).state).toBe('closed');
+    expect(await bull.ours()).toBe(0);
+  });
+
+  it('gives each worker that calls the same function a scope of its own', async () => {
+    const pool = bull.pool();
+    const both = scoped(async () => pool.incr('n'), { limits: { redis: 1 } });
+    const [first, second] = [await start(both), await start(both)];
+    for (const { queue, outcomes } of [first, second]) {
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+    }
+    expect(scopeOf(first.worker)).not.toBe(scopeOf(second.worker));
+    expect(await bull.ours()).toBe(2);
+  });
+
+  it('keeps the name and the number of parameters, and with them whether there is a signal', async () => {
+    const signals: unknown[] = [];
+    const one = async (...args: unknown[]) => void signals.push(args[2]);
+    const three = async (_job: Job, _token?: string, signal?: AbortSignal) => void signals.push(signal);
+    const withLength = (length: number, fn: Processor): Processor => Object.defineProperty(fn, 'length', { value: length });
+    expect([scoped(withLength(1, one)).length, scoped(one).name, scoped(withLength(3, three)).length]).toEqual([1, 'one', 3]);
+    expect(scoped(withLength(1, one), { abortable: true }).length).toBe(3);
+    for (const processor of [scoped(withLength(1, one)), scoped(withLength(3, three)), scoped(withLength(1, one), { abortable: true })]) {
+      const { queue, outcomes } = await start(processor);
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+    }
+    expect(signals).toEqual([undefined, expect.any(AbortSignal), expect.any(AbortSignal)]);
+  });
+
+  it('cancels the scope of a job by the abort signal', async () => {
+    const begun = new Gate();
+    const processor = async () => {
+      begun.open();
+      const { signal } = currentScope();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw signal.reason;
+    };
+    const { queue, worker, outcomes } = await start(scoped(processor, { abortable: true }));
+    const job = await queue.add('job', {});
+    await begun.opened;
+    worker.cancelJob(String(job.id), 'why');
+    await settled(outcomes, 1);
+    expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_THROWN_VALUE', cause: 'why' }]);
+  });
+
+  it('passes on this, arguments and the very error', async () => {
+    const boom = new module.UnrecoverableError('boom');
+    const { queue, outcomes } = await start(
+      scoped(async (job, token) => {
+        if (job.name === 'fails') throw boom;
+        return [job.data.n, typeof token];
+      }),
+    );
+    await queue.addBulk([
+      { name: 'works', data: { n: 7 } },
+      { name: 'fails', data: {} },
+    ]);
+    await settled(outcomes, 2);
+    expect(outcomes.completed.get('1')).toEqual([7, 'string']);
+    expect(outcomes.failed.get('2')?.[0]).toBe(boom);
+  });
+
+  it('does nothing in a worker that is wrapped: a job has one scope', async () => {
+    const names: string[] = [];
+    const queue = await bull.queue();
+    const processor = scoped(async () => {
+      const { name, parent } = currentScope();
+      names.push(`${parent?.name} > ${name}`);
+    });
+    const worker = scopeWorker(await bull.worker(queue, processor));
+    const outcomes = outcomesOf(worker);
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect(names).toEqual([`worker:${queue.name} > job:1`]);
+    await worker.close();
+    expect(scopeOf(worker).state).toBe('closed');
+  });
+
+  it('closes the scope of a worker whose close() began before its first job', async () => {
+    const pool = bull.pool();
+    let closed: Promise<void> | undefined;
+    const queue = await bull.queue();
+    const worker = await bull.worker(
+      queue,
+      scoped(async () => pool.incr('n')),
+      { autorun: false },
+    );
+    const inside = worker as unknown as { moveToActive(...args: unknown[]): Promise<unknown> };
+    const { moveToActive } = inside;
+    inside.moveToActive = async (...args) => {
+      const job = await moveToActive.apply(worker, args);
+      if (job) closed ??= worker.close();
+      return job;
+    };
+    const job = await queue.add('job', {});
+    void worker.run();
+    await until(() => closed !== undefined);
+    await closed;
+    expect(await job.getState()).toBe('completed');
+    await until(() => scopeOf(worker).state === 'closed');
+    expect(await bull.ours()).toBe(0);
+  });
+
+  it('runs without a worker in a child of the current scope, as in a test, and nowhere else', async () => {
+    const pool = bull.pool();
+    const processor = scoped(async (job: { id: string }) => {
+      await pool.set('direct', job.id);
+      return [currentScope().name, workerScope().name];
+    });
+    expect(await withRoot(() => processor({ id: '7' }), { name: 'test' })).toEqual(['job:7', 'test']);
+    await expect(processor({ id: '7' })).rejects.toMatchObject({ code: 'ERR_NO_SCOPE' });
+    const scope = new Scope({ parent: null, name: 'app' });
+    onTestFinished(() => scope.close());
+    const given = scoped(async (_: { id: string }) => workerScope().name, { scope });
+    expect(await given({ id: '8' })).toBe('app');
+  });
+
+  it('refuses at once what is no function, and options that are wrong', async () => {
+    const refusal = (said: string) => expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringContaining(said) });
+    expect(() => scoped('file.js' as never)).toThrow(refusal('scoped(): its function must be a function; got "file.js"'));
+    expect(() => scoped(async () => {}, { limits: { redis: 0 } })).toThrow(refusal('scoped(): limits.redis must be an integer from 1'));
+    expect(() => scoped(async () => {}, { limit: 1 } as object)).toThrow(refusal('scoped(): limit must be absent: did you mean "limits"?'));
+  });
+});
