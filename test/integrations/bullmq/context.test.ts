@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { currentScope, type Scope, tryCurrentScope, withRoot } from 'scoped-pool';
 import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
@@ -15,59 +16,95 @@ describe.each(VERSIONS)("the worker's scope on %s", (version, module) => {
   const bull = new Bull(module, redis);
   let pools = 0;
 
-  /** A worker whose jobs note the root scope they run in, before and after a command. */
+  const storage = new AsyncLocalStorage<string>();
+
+  /** A worker whose jobs note the root scope they run in, before and after a command, and stores that are not their own. */
   async function start(options: object = {}, onJob: (job: Job) => unknown = () => {}) {
     const pool = bull.pool(`${version}, pool ${++pools}`);
     const seen: Scope[] = [];
+    const foreign: unknown[] = [];
     const process = async (job: Job) => {
+      const own = `${job.id}, attempt ${job.attemptsMade}`;
+      foreign.push(storage.getStore());
+      // As tracers do, for all that is left of the job.
+      storage.enterWith(own);
       seen.push(workerScope());
       await onJob(job);
       await pool.incr('n');
       seen.push(workerScope());
+      if (storage.getStore() !== own) foreign.push(storage.getStore());
     };
     const queue = await bull.queue();
     const worker = scopeWorker(await bull.worker(queue, process, options));
-    return { queue, worker, pool, seen, outcomes: outcomesOf(worker) };
+    return { queue, worker, pool, seen, foreign, outcomes: outcomesOf(worker) };
   }
 
-  /** Every job has run in the worker's scope, from beginning to end. */
-  function expectOnly(worker: Worker, seen: readonly Scope[], atLeast: number): void {
+  /** Every job has run in the worker's scope, from beginning to end, and has seen no store of another. */
+  function expectOnly({ worker, seen, foreign }: { worker: Worker; seen: readonly Scope[]; foreign: unknown[] }, atLeast: number): void {
     expect(seen.length).toBeGreaterThanOrEqual(atLeast);
     expect(new Set(seen)).toEqual(new Set([scopeOf(worker)]));
     expect(seen.every((scope) => scope === scopeOf(worker))).toBe(true);
+    expect(foreign.filter((store) => store !== undefined)).toEqual([]);
   }
 
-  it('is kept with 50 jobs at a time', async () => {
-    const { queue, worker, seen, outcomes } = await start({ concurrency: 50 });
-    await queue.addBulk(jobs(200));
-    await settled(outcomes, 200);
-    expectOnly(worker, seen, 400);
-  });
-
-  it('is kept over retries, delays and a rate limit', async () => {
-    const { queue, worker, seen, outcomes } = await start({ limiter: { max: 4, duration: 50 }, concurrency: 5 }, (job) => {
-      if (job.attemptsMade === 0 && job.name === 'twice') throw new Error('first attempt');
+  describe.each([1, 5, 50])('with concurrency %i', (concurrency) => {
+    it('is kept by jobs that wait already, and those that come after a pause', async () => {
+      const started = await start({ concurrency, drainDelay: 1 });
+      const { queue, outcomes } = started;
+      await queue.addBulk(jobs(200));
+      await settled(outcomes, 200);
+      // Longer than the worker blocks for the next job, so that it has asked again.
+      await sleep(1_100);
+      await queue.addBulk(jobs(concurrency));
+      await settled(outcomes, 200 + concurrency);
+      expectOnly(started, 400 + 2 * concurrency);
     });
-    await queue.addBulk([...jobs(5), ...jobs(5, { delay: 30 })]);
-    await queue.add('twice', {}, { attempts: 2, backoff: 10 });
-    await until(() => outcomes.completed.size === 11);
-    expectOnly(worker, seen, 23);
-  });
 
-  it.each([
-    ['another scope', (fn: () => Promise<void>) => withRoot(fn, { name: 'other' })],
-    ['no scope', (fn: () => Promise<void>) => fn()],
-  ] as const)('is kept when %s pauses and resumes the worker', async (_who, within) => {
-    const { queue, worker, seen, outcomes } = await start();
-    await queue.addBulk(jobs(3));
-    await settled(outcomes, 3);
-    await within(async () => {
-      await worker.pause();
-      await worker.resume();
+    it('is kept over retries, delays, a rate limit and one that a job asks for', async () => {
+      let limited = false;
+      const started = await start({ limiter: { max: 4, duration: 50 }, concurrency }, async (job) => {
+        if (job.attemptsMade === 0 && job.name === 'twice') throw new Error('first attempt');
+        if (job.name !== 'limit' || limited) return;
+        limited = true;
+        await started.worker.rateLimit(50);
+        throw new module.RateLimitError();
+      });
+      const { queue, outcomes } = started;
+      await queue.addBulk([...jobs(5), ...jobs(5, { delay: 30 })]);
+      await queue.add('limit', {});
+      await queue.add('twice', {}, { attempts: 2, backoff: 10 });
+      await until(() => outcomes.completed.size === 12);
+      expectOnly(started, 26);
     });
-    await queue.addBulk(jobs(3));
-    await settled(outcomes, 6);
-    expectOnly(worker, seen, 12);
+
+    it.each([
+      ['another scope', (fn: () => Promise<void>) => withRoot(fn, { name: 'other' })],
+      ['no scope', (fn: () => Promise<void>) => fn()],
+    ] as const)('is kept when %s pauses and resumes the worker', async (_who, within) => {
+      const started = await start({ concurrency });
+      const { queue, worker, outcomes } = started;
+      await queue.addBulk(jobs(3));
+      await settled(outcomes, 3);
+      await within(async () => {
+        await worker.pause();
+        await worker.resume();
+      });
+      await queue.addBulk(jobs(3));
+      await settled(outcomes, 6);
+      expectOnly(started, 12);
+    });
+
+    it('is kept over a restart of Redis', async () => {
+      const started = await start({ concurrency });
+      const { queue, outcomes } = started;
+      await queue.addBulk(jobs(20));
+      await settled(outcomes, 20);
+      await redis().server.restart();
+      await until(async () => (await queue.addBulk(jobs(20))).length === 20, { timeoutMs: 20_000 });
+      await until(() => outcomes.completed.size >= 40, { timeoutMs: 25_000 });
+      expectOnly(started, 80);
+      expect(outcomes.failed.size).toBe(0);
+    });
   });
 
   it('is all that its jobs know of whoever resumes it, leases included', async () => {
@@ -87,17 +124,6 @@ describe.each(VERSIONS)("the worker's scope on %s", (version, module) => {
     );
     // A job that was taken for a part of this use() might be refused as a deadlock, instead of waiting for its turn.
     expect([outer, outcomes.failed.size]).toEqual([[undefined], 0]);
-  });
-
-  it('is kept over a restart of Redis', async () => {
-    const { queue, worker, seen, outcomes } = await start({ concurrency: 5 });
-    await queue.addBulk(jobs(20));
-    await settled(outcomes, 20);
-    await redis().server.restart();
-    await until(async () => (await queue.addBulk(jobs(20))).length === 20, { timeoutMs: 20_000 });
-    await until(() => outcomes.completed.size >= 40, { timeoutMs: 25_000 });
-    expectOnly(worker, seen, 80);
-    expect(outcomes.failed.size).toBe(0);
   });
 
   it("is where listeners run, never a job's scope, whenever they were added", async () => {
