@@ -1,7 +1,9 @@
 import { Redis } from 'ioredis';
+import { withRoot } from 'scoped-pool';
 import { scopeWorker } from 'scoped-pool/bullmq';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
 import { Bull, outcomesOf, type Processor, settled, VERSIONS } from './bull.ts';
 
 const redis = useRedis();
@@ -40,13 +42,80 @@ describe.each(VERSIONS)('connections of %s', (_, module) => {
     expect(await count(async () => {}, { workers: 5 })).toEqual({ own: 11, opened: 0, left: 0 });
   });
 
-  it('are one more per job with a client per job', async () => {
-    const process = async () => {
-      const client = new Redis(redis().url, { connectionName: 'raw' });
-      await client.incr('n');
-      client.disconnect();
-    };
-    expect(await count(process, { wrapped: false })).toEqual({ own: 3, opened: 20, left: 0 });
+  const open: { close(): Promise<unknown> }[] = [];
+  afterEach(async () => {
+    for (const opened of open.splice(0)) await opened.close();
+  });
+
+  it.each([
+    ['a Queue', 1, () => new module.Queue('own', { connection: bull.connection })],
+    ['a QueueEvents', 1, () => new module.QueueEvents('own', { connection: bull.connection })],
+    ['a FlowProducer', 1, () => new module.FlowProducer({ connection: bull.connection })],
+    ['a Worker', 2, () => new module.Worker('own', async () => {}, { connection: bull.connection })],
+    ['a Worker with concurrency 50', 2, () => new module.Worker('own', async () => {}, { connection: bull.connection, concurrency: 50 })],
+  ] as const)('are those of %s: %i', async (_what, own, make) => {
+    const before = await redis().connectionsReceived();
+    const made = make();
+    open.push(made);
+    await made.waitUntilReady();
+    await until(async () => (await redis().connectionsReceived()) === before + own);
+  });
+
+  describe('without scoped-pool', () => {
+    const clients = () => new Redis(redis().url, { connectionName: 'sp:raw' });
+
+    it.each([
+      ['closed', 0],
+      ['forgotten', 20],
+    ])('are one more per job with a client per job, %s', async (how, left) => {
+      const process = async () => {
+        const client = clients();
+        await client.incr('n');
+        if (how === 'closed') client.disconnect();
+        else open.push({ close: async () => client.disconnect() });
+      };
+      expect(await count(process, { wrapped: false })).toEqual({ own: 3, opened: 20, left });
+    });
+
+    it('are one with a client per worker', async () => {
+      let client: Redis | undefined;
+      open.push({ close: async () => client?.disconnect() });
+      const process = () => {
+        client ??= clients();
+        return client.incr('n');
+      };
+      expect(await count(process, { wrapped: false })).toEqual({ own: 3, opened: 1, left: 1 });
+    });
+
+    it.each([
+      ['closed', 0],
+      ['forgotten', 20],
+    ])('are one more per job with a Queue per job, %s', async (how, left) => {
+      const before = (await redis().clients()).length;
+      const process = async () => {
+        const queue = new module.Queue('other', { connection: bull.connection });
+        await queue.waitUntilReady();
+        if (how === 'closed') await queue.close();
+        else open.push(queue);
+      };
+      expect(await count(process, { wrapped: false })).toMatchObject({ own: 3, opened: 20 });
+      // The queue of the test is one of them.
+      await until(async () => (await redis().clients()).length === before + 1 + left);
+    });
+  });
+
+  describe('with a pool in the wrong place', () => {
+    it('are as many as its commands per job with a root scope per job', async () => {
+      const pool = bull.pool();
+      const process = () => withRoot(() => times(() => pool.use((connection) => connection.incr('n'))), { limits: { redis: 10 } });
+      expect(await count(process, { wrapped: false, jobs: 5 })).toEqual({ own: 3, opened: 50, left: 0 });
+    });
+
+    it('are as many as its commands with a root scope per task', async () => {
+      const pool = bull.pool();
+      const process = () => times(() => withRoot(() => pool.use((connection) => connection.incr('n'))));
+      expect(await count(process, { wrapped: false, jobs: 2 })).toEqual({ own: 3, opened: 200, left: 0 });
+    });
   });
 
   it('are at most as many as jobs run at a time with one exclusive command per job', async () => {
