@@ -8,14 +8,8 @@ import type { Slot } from './slot.ts';
 import { Standstill } from './standstill.ts';
 import { checkAtOf, oldAtOf, onTick } from './upkeep.ts';
 
-/** What was heard of less than so long ago, in milliseconds, was heard of in this turn of the event loop. */
+/** What was heard of, or looked at, less than so long ago, in milliseconds, was so in this turn of the event loop. */
 const SAME_TURN_MS = 1;
-
-/**
- * How long a look tells that a resource lives, in milliseconds: shorter than any reply takes. What has come since, the
- * news that it was the last may stand behind, to be read in the next turn.
- */
-const LOOK_HOLDS_MS = 0.05;
 
 /** Looks after what is open: keeps the minimum, ends what is old or idle, and knows what has to be checked before it is lent. */
 export class Keeper<T> {
@@ -45,7 +39,7 @@ export class Keeper<T> {
   /** A slot has come free, and nobody wants it. */
   idle(slot: Slot<T>): void {
     slot.provenAt = slot.heardAt = this.#factory.canJudge ? now() : recently();
-    if (slot.lookedAt === Number.POSITIVE_INFINITY) slot.lookedAt = slot.heardAt;
+    this.#noteLook(slot, slot.heardAt);
     if (slot.idleSince === Number.POSITIVE_INFINITY) slot.idleSince = slot.provenAt;
     if (this.#stopped) return;
     this.#alarm.set(slot.idleSince + this.#rules.idleTimeoutMs);
@@ -68,9 +62,9 @@ export class Keeper<T> {
     if (this.needsValidation(slot) && slot.holders === 0) return true;
     if (!this.#factory.canJudge) return false;
     const time = now();
-    if (slot.lookedAt === Number.POSITIVE_INFINITY) slot.lookedAt = time;
+    this.#noteLook(slot, time);
     if (slot.heardAt === Number.POSITIVE_INFINITY) slot.heardAt = time;
-    return mustLook ? time - slot.lookedAt > LOOK_HOLDS_MS : time - slot.heardAt > SAME_TURN_MS;
+    return time - (mustLook ? slot.lookedAt : slot.heardAt) > SAME_TURN_MS;
   }
 
   /** Whether the resource has to be asked whether it lives; else a look tells enough, in the next turn of the event loop. */
@@ -91,6 +85,18 @@ export class Keeper<T> {
     this.#stopped = true;
     this.#alarm.clear();
     this.#standstill.stop();
+  }
+
+  /**
+   * A look holds until the task that runs now has ended, with all that its promises do: in a later one a reply may be
+   * read, and the news that it was the last stand behind it. No time says that: promises may take longer than a reply.
+   */
+  #noteLook(slot: Slot<T>, time: number): void {
+    if (slot.lookedAt !== Number.POSITIVE_INFINITY) return;
+    slot.lookedAt = time;
+    process.nextTick(() => {
+      slot.lookedAt = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /** Those that are shared drain, for they cannot be checked; the others are checked before they are lent. */

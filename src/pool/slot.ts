@@ -70,7 +70,7 @@ export class Slot<T> implements Linked<Slot<T>> {
   provenAt = Number.POSITIVE_INFINITY;
   /** When something last came from it, or it was looked at; `Infinity` while it is handed on. */
   heardAt = Number.POSITIVE_INFINITY;
-  /** When a turn of the event loop was last given to the news of its death; `Infinity` while it is handed on after that. */
+  /** When, in the task that runs now, a turn of the event loop had been given to the news of its death; `Infinity` while it is handed on after that, `-Infinity` in later tasks. */
   lookedAt = Number.POSITIVE_INFINITY;
   /** The process stood still since it was last found alive: nobody can know what became of it meanwhile. */
   isSuspect = false;

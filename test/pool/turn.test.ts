@@ -89,7 +89,7 @@ describe('one that was idle', () => {
   it('is not looked at twice when nothing can have come from it since', async () => {
     const pool = poolOf(new Server(), { max: 1, isUsable: () => true });
     await withRoot(async () => {
-      // A look holds for a twentieth of a millisecond, which a busy machine may take; not each time.
+      // A look holds for a millisecond at most, which a busy machine may take; not each time.
       const turns: number[] = [];
       for (let round = 0; round < 20; round++) {
         await pool.use(() => {});
@@ -100,6 +100,24 @@ describe('one that was idle', () => {
         await sleep(2);
       }
       expect(turns).toContain(0);
+    });
+  });
+
+  it.each([
+    ['something can have come from it since, however little time has passed', () => new Promise((resolve) => setImmediate(resolve))],
+    ['the code that had it took long, though it waited for nothing', () => spin(2)],
+  ])('is looked at again when %s', async (_, work) => {
+    const pool = poolOf(new Server(), { max: 1, isUsable: () => true });
+    await withRoot(async () => {
+      const turns: number[] = [];
+      for (let round = 0; round < 50; round++) {
+        await pool.use(work);
+        let passed = 0;
+        const count = () => void (passed++ < 10 && setImmediate(count));
+        setImmediate(count);
+        await pool.use(() => void turns.push(passed));
+      }
+      expect(turns).not.toContain(0);
     });
   });
 
@@ -175,3 +193,8 @@ describe('one that was idle', () => {
     });
   });
 });
+
+function spin(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
