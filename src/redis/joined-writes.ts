@@ -1,8 +1,8 @@
 import type { Redis } from './ioredis.ts';
 
 /**
- * Joins what a connection is given to send in one tick to one text, and writes it at the end of the tick: one write of
- * many commands costs a tenth of many. Given to ioredis in place of the socket.
+ * Joins what a connection is given to send in one tick to one text, and writes it at the end of the tick: in paired runs
+ * that sent 1.02 to 1.13 times as many commands. Given to ioredis in place of the socket.
  */
 export class JoinedWrites {
   readonly #connection: Redis;
