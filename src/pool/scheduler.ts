@@ -8,6 +8,7 @@ import { type Waiter, Waiters } from './waiter.ts';
 /**
  * Decides who gets which slot, at once: nothing in this file may take a second turn of the event loop, because what
  * must happen together (a slot leaves the free ones and gets its holder) happens in one call.
+ *
  * Invariants
  * - `open` never exceeds `max`; a slot that is being created or closed counts.
  * - Nobody waits while a free slot can be lent, and no sharer while a shared slot takes more.
@@ -28,10 +29,10 @@ export class Scheduler<T> {
   readonly #reservations = new Reservations<T>();
   /** Slots that count against `max`: `slots`, and those being created. */
   open = 0;
-  /** Slots being created or checked: they come free without anybody's release. */
-  arriving = 0;
   /** How many creations may begin: one at a time while creation fails, none between two steps of the backoff. */
   permits = Number.POSITIVE_INFINITY;
+  /** How many checks and looks are waited for; a shared slot may be looked at twice at a time. */
+  #checking = 0;
   #isSettling = false;
 
   constructor(max: number, maxSharers: number, executor: Executor<T>) {
@@ -41,6 +42,11 @@ export class Scheduler<T> {
     this.#stock = new Stock(maxSharers, executor, (slot) => this.#end(slot));
     this.free = this.#stock.free;
     this.sharing = this.#stock.sharing;
+  }
+
+  /** How many slots are being created or checked: they come free without anybody's release. */
+  get arriving(): number {
+    return this.open - this.slots.size + this.#checking;
   }
 
   /** A slot for a new holder, `undefined` when it has to wait. */
@@ -62,7 +68,7 @@ export class Scheduler<T> {
   /** A waiter goes away without a slot. */
   leave(waiter: Waiter<T>): void {
     if (!this.waiters.leave(waiter)) return;
-    this.#giveUpReservation(waiter);
+    this.#stock.putShared(this.#reservations.giveUp(waiter));
     this.settle();
   }
 
@@ -96,9 +102,9 @@ export class Scheduler<T> {
 
   /** A slot was created or found alive. */
   arrived(slot: Slot<T>): void {
-    this.arriving--;
+    if (this.slots.has(slot)) this.#checking--;
+    else this.slots.add(slot);
     slot.lookedAt = Number.POSITIVE_INFINITY;
-    this.slots.add(slot);
     this.#comeFree(slot);
     this.#shrink();
   }
@@ -107,13 +113,13 @@ export class Scheduler<T> {
   check(slot: Slot<T>): void {
     this.#stock.withdraw(slot);
     if (slot.holders === 0) slot.move('checking');
-    this.arriving++;
+    this.#checking++;
     this.#executor.check(slot);
   }
 
   /** A shared slot was looked at while its holders went on, or left. */
   looked(slot: Slot<T>): void {
-    this.arriving--;
+    this.#checking--;
     if (slot.state === 'shared') this.#stock.putShared(slot);
     this.settle();
   }
@@ -127,7 +133,7 @@ export class Scheduler<T> {
 
   /** The resource of a slot is gone, or could not be created. */
   closed(slot: Slot<T>): void {
-    if (!this.slots.delete(slot)) this.arriving--;
+    this.slots.delete(slot);
     slot.move('closed');
     this.open--;
     this.settle();
@@ -172,7 +178,7 @@ export class Scheduler<T> {
       // Who is refused has not been served: the next one is, in its place.
       if (isTooLate) this.waiters.leave(waiter);
       else this.waiters.serve(waiter, sharable);
-      this.#giveUpReservation(waiter);
+      this.#stock.putShared(this.#reservations.giveUp(waiter));
       if (!isTooLate) this.#executor.grant(waiter, slot);
       else {
         this.#executor.shed(waiter);
@@ -191,8 +197,7 @@ export class Scheduler<T> {
   #grow(): void {
     if (this.#stock.isEmpty && this.open >= this.max) return;
     // What could be lent and was not is stale. It is checked though others are being created, or drain: that may take long.
-    const checked = this.arriving - (this.open - this.slots.size);
-    for (let wanted = this.waiters.wanted(this.maxSharers) - checked; wanted > 0; wanted--) {
+    for (let wanted = this.waiters.wanted(this.maxSharers) - this.#checking; wanted > 0; wanted--) {
       const stale = (this.waiters.shared.size > 0 && this.sharing.last) || this.free.last;
       if (!stale) break;
       this.check(stale);
@@ -202,7 +207,6 @@ export class Scheduler<T> {
 
   #create(): void {
     this.open++;
-    this.arriving++;
     this.permits--;
     this.#executor.create(new Slot<T>());
   }
@@ -228,17 +232,12 @@ export class Scheduler<T> {
     }
   }
 
-  #giveUpReservation(waiter: Waiter<T>): void {
-    const slot = this.#reservations.giveUp(waiter);
-    if (slot) this.#stock.putShared(slot);
-  }
-
   /** The slot takes no more holders. */
   #end(slot: Slot<T>): void {
     if (slot.state === 'retiring' || slot.state === 'closing') return;
     this.#reservations.giveUp(slot.reservedFor);
     this.#stock.withdraw(slot);
-    if (slot.state === 'checking') this.arriving--;
+    if (slot.state === 'checking') this.#checking--;
     if (slot.holders === 0) this.#close(slot);
     else slot.move('retiring');
   }

@@ -75,9 +75,9 @@ export class Stock<T> {
     return slot;
   }
 
-  /** A shared slot may take more holders again. */
-  putShared(slot: Slot<T>): void {
-    if (!slot.list && slot.holders < this.#maxSharers) this.sharing.push(slot);
+  /** A shared slot, where there is one, may take more holders again. */
+  putShared(slot: Slot<T> | undefined): void {
+    if (slot && !slot.list && slot.holders < this.#maxSharers) this.sharing.push(slot);
   }
 
   /** The slot is no longer to be lent. */
