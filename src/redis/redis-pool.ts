@@ -118,7 +118,7 @@ export class CommandPool extends Pool<Redis> {
     return this.lend(exclusive, kind);
   }
 
-  /** Sends on the connection that was lent for it. */
+  /** Sends again, after an attempt that failed, on the connection that was lent for it. */
   protected playOn(connection: Redis, run: Run, _: Sending): ReturnType<Run> {
     return run(connection);
   }
@@ -172,7 +172,8 @@ export class CommandPool extends Pool<Redis> {
   #onLease(sending: Sending, ms: number, run: Run, onError: (error: unknown) => unknown = rethrow): Promise<unknown> {
     try {
       const lease = this.lendFor(sending, ms > 0, ms === Number.POSITIVE_INFINITY ? 'blocking' : 'library');
-      const play: Run = (connection) => this.playOn(connection, run, sending);
+      // Only what failed elsewhere may have been sent on to here.
+      const play: Run = sending.error === undefined ? run : (connection) => this.playOn(connection, run, sending);
       return lease instanceof Promise ? lease.then((begun) => untilReply(begun, play, onError), unsent) : untilReply(lease, play, onError);
     } catch (error) {
       return Promise.reject(error).catch(unsent);
