@@ -152,7 +152,7 @@ export class ClusterNodes {
       atRoot(() => this.#askDuring(attempt));
       try {
         const connection = await this.#config.settingsOf(address).create(context);
-        hearFailures(connection, (error) => this.#onFailure(error, address));
+        hearFailures(connection, address, (error) => this.#onFailure(error));
         return connection;
       } catch (error) {
         this.#lastError = error;
@@ -168,8 +168,8 @@ export class ClusterNodes {
     return pool;
   }
 
-  #onFailure(error: unknown, from: Address): void {
-    const redirection = redirectionOf(error, from);
+  #onFailure(error: unknown): void {
+    const redirection = redirectionOf(error);
     if (redirection?.kind === 'ask') return;
     const owner = redirection && this.#config.reach(redirection.to);
     // It was sent to the wrong node, though the right one was known.

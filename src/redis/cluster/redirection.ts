@@ -12,8 +12,11 @@ export interface Redirection {
   readonly to: Address;
 }
 
+/** Which node has answered with an error. */
+const ANSWERED_BY = new WeakMap<object, Address>();
+
 /** @param from Who answered; a node that does not know the name of the other means the same host. */
-export function redirectionOf(error: unknown, from?: Address): Redirection | undefined {
+export function redirectionOf(error: unknown, from = ANSWERED_BY.get(error as object)): Redirection | undefined {
   if (!(error instanceof RedisConnectionError) || error.outcome !== 'rejected') return undefined;
   const { message, previousErrors: [first] = [] } = error.cause as Error & { readonly previousErrors?: readonly unknown[] };
   // Of a transaction the first command says it; to ask for a whole one, elsewhere, is not possible.
@@ -35,14 +38,17 @@ function isMoved(error: unknown): boolean {
   return redirectionOf(error)?.kind === 'moved';
 }
 
-/** Tells of every command that the node could not serve, or whose connection broke. */
-export function hearFailures(connection: Redis, report: (error: Error) => void): void {
+/** Tells of every command that the node at this address could not serve, or whose connection broke. */
+export function hearFailures(connection: Redis, address: Address, report: (error: Error) => void): void {
   const send = connection.sendCommand;
   connection.sendCommand = (command, stream) => {
     const sent = command as unknown as SentCommand;
     const { reject } = sent;
     sent.reject = (error) => {
-      if (error instanceof RedisConnectionError || error instanceof CommandTimeoutError) report(error);
+      if (error instanceof RedisConnectionError || error instanceof CommandTimeoutError) {
+        ANSWERED_BY.set(error, address);
+        report(error);
+      }
       reject.call(sent, error);
     };
     return send.call(connection, command, stream);

@@ -1,39 +1,15 @@
 import { withRoot } from 'scoped-pool';
 import { describe, expect, it } from 'vitest';
-import { slotOf } from '../../../src/redis/cluster/slots.ts';
 import { until } from '../../support/until.ts';
 import { errorOf } from '../support.ts';
-import { poolOn, useCluster } from './support.ts';
+import { poolOn, slotOnTheMove, useCluster } from './support.ts';
 
 const cluster = useCluster();
-
-/** A slot with keys of its own, and the steps by which it goes to another node. */
-async function slotOnTheMove(tag: string) {
-  const key = (n: number) => `{${tag}}${n}`;
-  const from = cluster().homeOf(tag);
-  const to = cluster().masters.find((node) => node !== from) ?? from;
-  const slot = slotOf('get', [tag]) as number;
-  const [source, target] = [cluster().observer(from), cluster().observer(to)];
-  const [sourceId, targetId] = await Promise.all([source.cluster('MYID'), target.cluster('MYID')]);
-  return {
-    key,
-    from,
-    to,
-    begin: async () => {
-      await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(sourceId));
-      await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(targetId));
-    },
-    move: (...keys: string[]) => source.migrate(to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
-    end: async () => {
-      for (const node of [target, source]) await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(targetId));
-    },
-  };
-}
 
 describe('while a slot goes to another node', () => {
   it('each command is executed once, wherever its key is by then', async () => {
     const pool = poolOn(cluster());
-    const { key, to, begin, move, end } = await slotOnTheMove('moving');
+    const { key, to, begin, move, end } = await slotOnTheMove(cluster(), 'moving');
     const numbers = Array.from({ length: 40 }, (_, n) => n);
     const wrong: unknown[] = [];
     let sent = 0;
@@ -72,7 +48,7 @@ describe('while a slot goes to another node', () => {
 
   it('a lease of its key follows it, when one has been sent back', async () => {
     const pool = poolOn(cluster());
-    const { key, from, to, begin, move, end } = await slotOnTheMove('followed');
+    const { key, from, to, begin, move, end } = await slotOnTheMove(cluster(), 'followed');
     const portOf = () => pool.use((connection) => connection.options.port, { key: key(1) });
     await withRoot(async () => {
       await pool.set(key(1), 'text');
@@ -91,7 +67,7 @@ describe('while a slot goes to another node', () => {
 
   it('a batch is done by the node that has the slot then', async () => {
     const pool = poolOn(cluster());
-    const { key, begin, end } = await slotOnTheMove('batches');
+    const { key, begin, end } = await slotOnTheMove(cluster(), 'batches');
     await withRoot(async () => {
       await pool.get(key(1));
       await begin();
@@ -105,7 +81,7 @@ describe('while a slot goes to another node', () => {
 
   it('a pipeline is done by the node that has the slot then', async () => {
     const pool = poolOn(cluster());
-    const { key, begin, end } = await slotOnTheMove('pipelines');
+    const { key, begin, end } = await slotOnTheMove(cluster(), 'pipelines');
     await withRoot(async () => {
       await pool.get(key(1));
       await begin();
@@ -119,7 +95,7 @@ describe('while a slot goes to another node', () => {
 
   it('a blocking command is unblocked, and waits on at the other node', async () => {
     const pool = poolOn(cluster());
-    const { key, from, to, begin, end } = await slotOnTheMove('blocking');
+    const { key, from, to, begin, end } = await slotOnTheMove(cluster(), 'blocking');
     const waitsAt = (node: typeof from) => until(async () => String(await cluster().observer(node).client('LIST')).includes('cmd=blpop'));
     await withRoot(async () => {
       const popped = pool.blpop(key(1), 0);

@@ -93,3 +93,26 @@ export function useCluster(options: ClusterStartOptions = {}): () => TestCluster
     return cluster;
   };
 }
+
+/** A slot with keys of its own, and the steps by which it goes to another node. */
+export async function slotOnTheMove(cluster: TestCluster, tag: string) {
+  const key = (n: number) => `{${tag}}${n}`;
+  const from = cluster.homeOf(tag);
+  const to = cluster.masters.find((node) => node !== from) ?? from;
+  const slot = slotOf('get', [tag]) as number;
+  const [source, target] = [cluster.observer(from), cluster.observer(to)];
+  const [sourceId, targetId] = await Promise.all([source.cluster('MYID'), target.cluster('MYID')]);
+  return {
+    key,
+    from,
+    to,
+    begin: async () => {
+      await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(sourceId));
+      await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(targetId));
+    },
+    move: (...keys: string[]) => source.migrate(to.host, to.port, '', 0, 5_000, 'KEYS', ...keys),
+    end: async () => {
+      for (const node of [target, source]) await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(targetId));
+    },
+  };
+}
