@@ -39,13 +39,14 @@ export function defineRedisPool(name: string, options: RedisPoolOptions = {}): R
  */
 export function defineRedisClusterPool(name: string, options: RedisClusterPoolOptions): RedisClusterPool {
   checkRedisClusterPool(name, options);
-  const settingsOfNode = (address: string) => settingsOf(name, optionsOf(options, address));
+  const settingsOfNode = (address: string, demotion?: Demotion) => settingsOf(name, optionsOf(options, address), demotion);
   const plain = { kind: 'redis-cluster', ...withoutFunctions(options) };
   const pool = new ClusterPool(name, { ...settingsOfNode('nowhere:0'), plain }, options, settingsOfNode);
   return register(pool.addScripts()) as unknown as RedisClusterPool;
 }
 
-function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis> {
+/** @param demotion One for all connections to a server. */
+function settingsOf(name: string, options: RedisPoolOptions, demotion = new Demotion()): PoolSettings<Redis> {
   const connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
   const config: Omit<ConnectionConfig, 'scope'> = {
     pool: name,
@@ -54,7 +55,7 @@ function settingsOf(name: string, options: RedisPoolOptions): PoolSettings<Redis
     service: options.service ?? process.env.npm_package_name ?? 'node',
     connectTimeoutMs,
     commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
-    demotion: new Demotion(),
+    demotion,
   };
   return {
     ...options,

@@ -18,7 +18,7 @@ import type { ClusterInspection } from './api.ts';
 import { type ClusterConfig, ClusterNodes } from './nodes.ts';
 import { type ClusterAcquireOptions, KEY_CHECK, type RedisClusterPoolOptions, reachOf, seedsOf } from './options.ts';
 import { isMovedBatch, redirectionOf } from './redirection.ts';
-import { type Address, slotOf } from './slots.ts';
+import { slotOf } from './slots.ts';
 import { healthOfAll, sumOf } from './sum.ts';
 
 /** How often a command follows from one node to the other before it is left to `retry`. */
@@ -33,7 +33,7 @@ export class ClusterPool extends CommandPool {
   readonly #place = {};
   readonly #opened = new Set<ClusterNodes>();
   #options: RedisClusterPoolOptions;
-  #settingsOf: (address: Address) => PoolSettings<Redis>;
+  #settingsOf: ClusterConfig['settingsOf'];
   #successor: ClusterPool | undefined;
 
   constructor(name: string, settings: PoolSettings<Redis>, options: RedisClusterPoolOptions, settingsOf: ClusterConfig['settingsOf']) {
@@ -44,7 +44,7 @@ export class ClusterPool extends CommandPool {
       name,
       seeds: seedsOf(options),
       reach: (address) => reachOf(this.#options, address),
-      settingsOf: (address) => this.#settingsOf(address),
+      settingsOf: (address, demotion) => this.#settingsOf(address, demotion),
       limitsIn: (root) => this.#limitsIn(root),
     };
   }

@@ -4,6 +4,7 @@ import { CommandRefusedError, PoolClosedError } from '../../errors.ts';
 import type { Lease, LeaseKind } from '../../pool/lease.ts';
 import type { AcquireOptions, PoolSettings } from '../../pool/options.ts';
 import type { Scope } from '../../scope/index.ts';
+import { Demotion } from '../demotion.ts';
 import type { Redis } from '../ioredis.ts';
 import { anyOf, firstAnswer, inAnyOrder } from './first-answer.ts';
 import { goOn, Locating, reportedOnce } from './locating.ts';
@@ -23,8 +24,8 @@ export interface ClusterConfig {
   readonly seeds: readonly Address[];
   /** Where a node is to be reached that the cluster knows by this address. */
   reach(address: Address): Address;
-  /** How connections to a node are made; the newest, where the pool is defined again. */
-  settingsOf(address: Address): PoolSettings<Redis>;
+  /** How connections to a node are made; the newest, where the pool is defined again. @param demotion What is known of that node. */
+  settingsOf(address: Address, demotion: Demotion): PoolSettings<Redis>;
   /** How long an acquire waits in that root, in milliseconds, and how many connections a node may have. */
   limitsIn(root: Scope): { readonly acquireTimeoutMs: number; readonly max: number };
 }
@@ -146,12 +147,13 @@ export class ClusterNodes {
   #pool(address: Address): NodePool {
     const known = this.#pools.get(address);
     if (known) return known;
-    const settings = this.#config.settingsOf(address);
+    const demotion = new Demotion();
+    const settings = this.#config.settingsOf(address, demotion);
     const create: typeof settings.create = async (context) => {
       const attempt = { ended: false };
       atRoot(() => this.#askDuring(attempt));
       try {
-        const connection = await this.#config.settingsOf(address).create(context);
+        const connection = await this.#config.settingsOf(address, demotion).create(context);
         hearFailures(connection, address, (error) => this.#onFailure(error));
         return connection;
       } catch (error) {

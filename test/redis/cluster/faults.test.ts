@@ -3,6 +3,7 @@ import type { RedisClusterPool } from 'scoped-pool/redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../../dev/fault-proxy.ts';
 import { until } from '../../support/until.ts';
+import { errorOf } from '../support.ts';
 import { poolOn, useCluster } from './support.ts';
 
 const cluster = useCluster({ args: ['--cluster-require-full-coverage', 'no'] });
@@ -135,6 +136,19 @@ describe('commands of a cluster pool whose connections break', () => {
       expect(pushes.unknown.length).toBeGreaterThan(0);
       expect(pushes.refused).toEqual([]);
       await expectHonest(pushes);
+    });
+  });
+
+  it('do not connect anew for every write to a node that stays a replica', async () => {
+    const pool = poolOn(cluster(), { retry: { maxAttempts: 1 } });
+    const key = cluster().keyOn(cluster().masters[0]);
+    const refusal = `return redis.error_reply("READONLY You can't write against a read only replica.")`;
+    await withRoot(async () => {
+      const begun = performance.now();
+      for (let n = 0; n < 50; n++) expect(await errorOf(() => pool.eval(refusal, 1, key))).toMatchObject({ outcome: 'rejected' });
+      const seconds = Math.ceil((performance.now() - begun) / 1_000);
+      // One more is of the node that was asked who owns what.
+      expect(pool.stats().created).toBeLessThanOrEqual(3 + seconds);
     });
   });
 
