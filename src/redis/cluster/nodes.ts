@@ -125,7 +125,7 @@ export class ClusterNodes {
       throw new CommandRefusedError(this.#config.name, 'a batch of commands', advice, 'has keys of several nodes');
     }
     // Nobody has the slot: any node says so.
-    return owner ?? anyOf([...table.nodes]) ?? this.#config.seeds[0];
+    return owner ?? anyOf(table.nodes) ?? this.#config.seeds[0];
   }
 
   #locate(request: Request): Promise<Lease<Redis>> {
@@ -206,7 +206,7 @@ export class ClusterNodes {
   async #ask(): Promise<void> {
     const done = new AbortController();
     try {
-      const nodes = new Set([...inAnyOrder([...this.#table.nodes]), ...this.#config.seeds]);
+      const nodes = new Set([...inAnyOrder(this.#table.nodes), ...this.#config.seeds]);
       this.#adopt((await firstAnswer([...nodes], (node) => this.#rangesOf(node, done.signal))) ?? []);
     } finally {
       done.abort();
@@ -229,7 +229,7 @@ export class ClusterNodes {
     this.#table.adopt(ranges);
     const { nodes } = this.#table;
     for (const [address, pool] of this.#pools) {
-      if (nodes.has(address)) continue;
+      if (nodes.includes(address)) continue;
       this.#pools.delete(address);
       void pool.drain(this.root);
     }

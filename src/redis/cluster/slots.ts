@@ -13,15 +13,18 @@ export interface SlotRange {
 /** Which node owns which slot, as far as is known. */
 export class SlotTable {
   #owners: (Address | undefined)[] = [];
+  #nodes: readonly Address[] | undefined;
 
   /** Whether a node has been asked. */
   get isKnown(): boolean {
     return this.#owners.length > 0;
   }
 
-  /** The nodes that own slots. */
-  get nodes(): ReadonlySet<Address> {
-    return new Set(this.#owners.filter((owner) => owner !== undefined));
+  /** The nodes that own slots, each once. */
+  get nodes(): readonly Address[] {
+    // Kept: every command without a key asks.
+    this.#nodes ??= [...new Set(this.#owners.filter((owner) => owner !== undefined))];
+    return this.#nodes;
   }
 
   ownerOf(slot: number): Address | undefined {
@@ -31,6 +34,7 @@ export class SlotTable {
   /** A node has said that the slot is another's. */
   move(slot: number, owner: Address): void {
     this.#owners[slot] = owner;
+    this.#nodes = undefined;
   }
 
   /** What a node knows replaces what was known. */
@@ -38,6 +42,7 @@ export class SlotTable {
     const owners = Array.from<Address | undefined>({ length: SLOTS });
     for (const { first, last, owner } of ranges) owners.fill(owner, first, last + 1);
     this.#owners = owners;
+    this.#nodes = undefined;
   }
 }
 

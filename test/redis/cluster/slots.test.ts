@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { slotOf } from '../../../src/redis/cluster/slots.ts';
+import { SlotTable, slotOf } from '../../../src/redis/cluster/slots.ts';
 import { useCluster } from './support.ts';
 
 const cluster = useCluster();
@@ -29,5 +29,28 @@ describe('the slot of a key', () => {
       [Buffer.from('{p'), '{p7'],
     ] as const)
       expect(slotOf('get', [7], prefix as string)).toBe(slotOf('get', [whole]));
+  });
+});
+
+describe('the table of slots', () => {
+  it('names each node that owns slots once, as they are known by now', () => {
+    const table = new SlotTable();
+    expect(table.nodes).toEqual([]);
+    table.adopt([
+      { first: 0, last: 0, owner: 'a:1' },
+      { first: 1, last: 9, owner: 'b:1' },
+      { first: 10, last: 16_383, owner: 'a:1' },
+    ]);
+    expect(table.nodes).toEqual(['a:1', 'b:1']);
+    for (let slot = 1; slot < 10; slot++) table.move(slot, 'c:1');
+    expect(table.nodes).toEqual(['a:1', 'c:1']);
+    table.adopt([{ first: 0, last: 16_383, owner: 'b:1' }]);
+    expect(table.nodes).toEqual(['b:1']);
+  });
+
+  it('is not gone through again for each command that any node can do', () => {
+    const table = new SlotTable();
+    table.adopt([{ first: 0, last: 16_383, owner: 'a:1' }]);
+    expect(table.nodes).toBe(table.nodes);
   });
 });
