@@ -1,4 +1,4 @@
-import { afterIdly, now } from '../../clock.ts';
+import { afterIdly, cancel, now, type Timer } from '../../clock.ts';
 import { atRoot, currentFrame, type Frame } from '../../context.ts';
 import { CommandRefusedError, PoolClosedError } from '../../errors.ts';
 import type { Lease, LeaseKind } from '../../pool/lease.ts';
@@ -150,8 +150,7 @@ export class ClusterNodes {
     const demotion = new Demotion();
     const settings = this.#config.settingsOf(address, demotion);
     const create: typeof settings.create = async (context) => {
-      const attempt = { ended: false };
-      atRoot(() => this.#askDuring(attempt));
+      const timer = atRoot(() => this.#askRepeatedly());
       try {
         const connection = await this.#config.settingsOf(address, demotion).create(context);
         hearFailures(connection, address, (error) => this.#onFailure(error));
@@ -161,7 +160,7 @@ export class ClusterNodes {
         this.#askSoon();
         throw error;
       } finally {
-        attempt.ended = true;
+        cancel(timer);
       }
     };
     const pool = new NodePool(this.#config.name, { ...settings, create });
@@ -181,12 +180,12 @@ export class ClusterNodes {
   }
 
   /** A node that hangs fails late; another may have taken over long before. */
-  #askDuring(attempt: { readonly ended: boolean }): void {
-    afterIdly(IMPATIENCE_MS, () => {
-      if (attempt.ended) return;
+  #askRepeatedly(): Timer {
+    const timer = afterIdly(IMPATIENCE_MS, () => {
       this.#askSoon();
-      this.#askDuring(attempt);
+      timer.refresh();
     });
+    return timer;
   }
 
   /** Something is not as it was known to be. */
