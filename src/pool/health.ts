@@ -35,6 +35,8 @@ export function healthOf<T>({ scheduler: { slots }, supply: { attempts, vigil } 
 
 /** Tells when a pool goes down and when it comes up again: once each. */
 export class Vigil {
+  /** Why it went down. */
+  error: unknown = undefined;
   readonly #pool: string;
   readonly #scope: string;
   #downSince: number | undefined;
@@ -43,9 +45,6 @@ export class Vigil {
     this.#pool = pool;
     this.#scope = scope;
   }
-
-  /** Why it went down. */
-  error: unknown = undefined;
 
   get isDown(): boolean {
     return this.#downSince !== undefined;

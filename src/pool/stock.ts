@@ -31,7 +31,7 @@ export class Stock<T> {
     return this.free.size === 0 && this.sharing.size === 0;
   }
 
-  /** Whether a shared slot takes one more holder at once. */
+  /** Whether a shared slot takes one more holder at once. Not only a question: those that it finds dead it discards. */
   get canShare(): boolean {
     return this.#lendable(this.sharing) !== undefined;
   }
