@@ -117,6 +117,7 @@ describe('a reset that takes time', () => {
       await pool.use(async () => {
         await pool.use(() => {});
         const inside = pool.use(({ id }) => id);
+        // A deadlock is one when it has stood for 100 ms; this stands for longer than twice that.
         await new Promise((resolve) => setTimeout(resolve, 250));
         done.open();
         expect(await inside).toBe(2);
