@@ -160,7 +160,8 @@ describe('with commands on their way and more to come', () => {
       await until(() => traffic.count('pending') === 0);
       expect(traffic.strange).toEqual([]);
       expect(await until(() => traffic.lies(redis().observer))).toEqual([]);
-      expect(traffic.count('done')).toBeGreaterThan(0);
+      // Where nobody is let in any more, those on their way may all come too late.
+      if (fault.tells !== 'unavailable') expect(traffic.count('done')).toBeGreaterThan(0);
       if (fault.reads === 'all') expect(traffic.count('done', 'read')).toBe(3 * EACH);
       if (fault.tells) expect(traffic.count(fault.tells)).toBeGreaterThan(0);
       expect(await pool.incr('afterwards')).toBe(1);
