@@ -1,21 +1,14 @@
 import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, shared } from '../context.ts';
-import {
-  NoScopeError,
-  ScopeCancelledError,
-  ScopeClosedError,
-  ScopeDeadlockError,
-  ScopeTimeoutError,
-  UnknownLimitError,
-} from '../errors.ts';
+import { NoScopeError, ScopeCancelledError, ScopeClosedError, ScopeDeadlockError, ScopeTimeoutError } from '../errors.ts';
 import type { Belonging, TreeNode } from './belonging.ts';
 import { Closing } from './closing.ts';
 import { checkCopy } from './copy.ts';
 import { Failing } from './failing.ts';
 import { asOne } from './failures.ts';
 import type { Single } from './holdings.ts';
-import type { Limits } from './limits.ts';
+import { type Limits, type QuotaLimits, unknownLimits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
 import { publishBegin, publishEnd } from './tracing.ts';
 import { end, isInside, type Work } from './work.ts';
@@ -39,6 +32,8 @@ export class Lifetime extends Failing {
   /** The scope whose pools are used here: the nearest root or isolated scope. */
   readonly root: Lifetime;
   readonly limits: Limits;
+  /** @internal Its own, or that which the scope around it had when this one was opened. */
+  quota: QuotaLimits | undefined;
   readonly #since = now();
   protected isClosed = false;
   #failsUpwards = false;
@@ -54,6 +49,7 @@ export class Lifetime extends Failing {
     super(parent, options, kind);
     this.root = parent === null || options.isolate ? this : parent.root;
     this.limits = options.limits ?? NO_LIMITS;
+    this.quota = this.root === this ? undefined : parent?.quota;
     if (parent === null) shared.roots.add(this);
     else if (kind !== 'inner') parent.adopt(this);
     if (CHANNELS.scope.hasSubscribers) this.#message = publishBegin(this);
@@ -229,9 +225,7 @@ export class Lifetime extends Failing {
 
   /** The scope is closed and holds on to nothing, but for who is to hear of what was left behind. */
   #letGo(errors: readonly unknown[], outcome: { readonly error: unknown } | undefined): void {
-    for (const limit of Object.keys(this.limits)) {
-      if (!shared.pools.has(limit)) this.report(new UnknownLimitError(this.name, limit, [...shared.pools.keys()]), 'limits');
-    }
+    for (const unknown of unknownLimits(this)) this.report(unknown, 'limits');
     this.isClosed = true;
     this.#closing = undefined;
     if (this.#message) publishEnd(this.#message, outcome);

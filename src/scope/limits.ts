@@ -1,3 +1,5 @@
+import { shared } from '../context.ts';
+import { UnknownLimitError } from '../errors.ts';
 import { checkArgument, checkOptions, duration, integer } from '../options.ts';
 
 /** How much of a pool the scopes below one root may use. A number is `max`. */
@@ -5,6 +7,26 @@ export type Limit = number | { readonly max?: number; readonly acquireTimeoutMs?
 
 /** Limits by the name of the pool. They replace what the pool's definition says. */
 export type Limits = Readonly<Record<string, Limit>>;
+
+/** What a scope and those below it may use of the pools of their root. How that is held is the business of pools. */
+export interface QuotaLimits {
+  readonly limits: Limits;
+}
+
+/** What is looked at to know which limits a scope has set itself. */
+interface Limited {
+  readonly name: string;
+  readonly limits: Limits;
+  readonly quota: QuotaLimits | undefined;
+  readonly parent: Limited | null;
+}
+
+/** Of the limits that a scope has set, those of pools that nobody has defined. */
+export function unknownLimits({ name, limits, quota, parent }: Limited): UnknownLimitError[] {
+  const own = quota === parent?.quota ? undefined : quota?.limits;
+  const unknown = Object.keys({ ...limits, ...own }).filter((limit) => !shared.pools.has(limit));
+  return unknown.map((limit) => new UnknownLimitError(name, limit, [...shared.pools.keys()]));
+}
 
 const CHECKS = { max: integer(1), acquireTimeoutMs: duration(1) };
 
