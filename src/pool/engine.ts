@@ -75,15 +75,24 @@ export class Engine<T> {
    * its scope throws when nothing new may begin in it.
    */
   acquire(lease: Lease<T>, options?: AcquireOptions): Lease<T> | Promise<Lease<T>> {
+    this.enter(lease, options);
+    // From here on nothing may wait: a lease has its slot or stands in line.
+    return this.beginNow(lease) ? lease : this.#wait(lease, options);
+  }
+
+  /** Makes the lease one of its scope. @throws as {@link acquire} when nothing new may begin. */
+  enter(lease: Lease<T>, options?: AcquireOptions): void {
     if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
     if (options?.signal?.aborted) throw new AcquireAbortedError(this.name, options.signal.reason);
     lease.scope.own(lease);
     if (lease.kind === 'user') lease.sample = this.#sampler.sample(this.scheduler.waiters.size > 0);
-    // From here on nothing may wait: a lease has its slot or stands in line.
+  }
+
+  /** Begins the lease if nobody need be waited for. */
+  beginNow(lease: Lease<T>): boolean {
     const slot = this.#again(lease) ?? this.scheduler.take(lease.exclusive);
-    if (!slot) return this.#wait(lease, options);
-    this.begin(lease, slot);
-    return lease;
+    if (slot) this.begin(lease, slot);
+    return slot !== undefined;
   }
 
   /** Begins the lease if that can be now. */

@@ -17,11 +17,6 @@ import type { Waiter } from './waiter.ts';
  */
 export type LeaseKind = 'user' | 'library' | 'blocking';
 
-/** What is known of a lease from inside it. */
-interface Nested {
-  readonly outer: Lease<unknown> | undefined;
-}
-
 const NOBODY: ReadonlySet<Waiter<unknown>> = new Set();
 
 /** How many acquires are named of those that wait in the code that holds a lease. */
@@ -44,8 +39,10 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   inside: ReadonlySet<Waiter<unknown>> = NOBODY;
   /** Why the library ended it before its holder did. */
   interruption: Error | undefined = undefined;
-  /** While it waits to begin. */
+  /** While it waits to begin, in the line of its pool or of a quota. */
   waiter: Waiter<T> | undefined = undefined;
+  /** Its place in the quota of its scope; given back after it. */
+  permit: Lease<object> | undefined = undefined;
   since = 0;
   /** Among the sharers of its slot. */
   place = 0;
@@ -77,12 +74,15 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   /** Gives the resource back, to be lent again. Later calls do nothing. */
   release(): void {
     const slot = this.#end();
-    if (slot) this.engine.giveBack(slot, this);
+    if (!slot) return;
+    this.engine.giveBack(slot, this);
+    this.permit?.release();
   }
 
   /** Ends the lease and the resource, which the caller knows to be broken. Other holders of it are not cut off. */
   destroy(): void {
     this.#destroy('destroyed');
+    this.permit?.release();
   }
 
   [Symbol.dispose](): void {
@@ -101,21 +101,43 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.since = since;
   }
 
-  /** The innermost lease in whose `use(fn)` this one was acquired and that goes on. */
+  /** It has got a place in a quota, which from now on waits with it and with what is acquired inside it. */
+  pass(permit: Lease<object>): void {
+    this.permit = permit;
+    this.#outer = permit as Lease<unknown>;
+  }
+
+  /** Ends the waiting. */
+  refuse(error: Error): void {
+    this.waiter?.lease.engine.waiting.refuse(this.waiter, error);
+  }
+
+  /** It will not begin. */
+  leave(): void {
+    this.scope.disown(this);
+    this.permit?.release();
+  }
+
+  /** Its place in a quota; else the innermost lease in whose `use(fn)` it was acquired and that goes on. */
   get outer(): Lease<unknown> | undefined {
     while (this.#outer?.ended) this.#outer = this.#outer.outer;
     return this.#outer;
   }
 
+  /** The innermost lease that the acquiring code holds. */
+  get around(): Lease<unknown> | undefined {
+    return this.permit ? this.permit.around : this.outer;
+  }
+
   /** Whether the acquiring code holds another lease of that pool. */
   isNestedIn(engine: object): boolean {
-    for (let { outer } = this as Nested; outer; outer = outer.outer) if (outer.engine === engine) return true;
+    for (let outer = this.around; outer; outer = outer.outer) if (outer.engine === engine) return true;
     return false;
   }
 
   /** The shared connection of the same pool that the acquiring code has already. */
   sharedAround(): Slot<T> | undefined {
-    for (let { outer } = this as Nested; outer; outer = outer.outer) {
+    for (let outer = this.outer; outer; outer = outer.outer) {
       if (!outer.exclusive && (outer.engine as unknown) === this.engine) return outer.slot as Slot<T>;
     }
     return undefined;
@@ -127,16 +149,17 @@ export class Lease<T> implements api.Lease<T>, Belonging {
 
   /** It begins to wait, and with it whatever the acquiring code holds. */
   wait(waiter: Waiter<T>): void {
+    // Whoever comes from a quota has waited there.
+    if (!this.waiter) this.since = waiter.since;
     this.waiter = waiter;
-    this.since = waiter.since;
     const inner = waiter as unknown as Waiter<unknown>;
-    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.addInside(inner);
+    for (let outer = this.outer; outer; outer = outer.outer) outer.addInside(inner);
   }
 
   endWait(): void {
     const inner = this.waiter as unknown as Waiter<unknown>;
     this.waiter = undefined;
-    for (let { outer } = this as Nested; outer; outer = outer.outer) outer.removeInside(inner);
+    for (let outer = this.outer; outer; outer = outer.outer) outer.removeInside(inner);
   }
 
   addInside(waiter: Waiter<unknown>): void {
@@ -151,7 +174,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   }
 
   onCancel(reason: unknown): void {
-    if (this.waiter) this.engine.waiting.refuse(this.waiter, new ScopeCancelledError(this.scope.name, reason));
+    if (this.waiter) this.refuse(new ScopeCancelledError(this.scope.name, reason));
     else if (this.kind !== 'user' && this.exclusive) this.#interrupt(new ScopeCancelledError(this.scope.name, reason), 'destroyed');
   }
 
@@ -161,7 +184,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
       const abandoned = new ScopeClosedError(this.scope.name, 'closed', { pool: this.engine.name, site: siteOf(this.sample) });
       // It is reported: whoever has forgotten to await it does not have to hear of it as an unhandled rejection.
       waiter.caller.forgive();
-      this.engine.waiting.refuse(waiter, abandoned);
+      this.refuse(abandoned);
       return kind === 'user' ? abandoned : undefined;
     }
     if (kind !== 'user') {
@@ -199,6 +222,8 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #interrupt(interruption: Error, reason: 'destroyed' | 'leaked'): void {
     this.interruption = interruption;
     this.#destroy(reason);
+    // Not at once: those of the same scope who wait for the place are to be refused, too, and not to be served.
+    if (this.permit) void Promise.resolve(this.permit).then((permit) => permit.release());
   }
 
   #destroy(reason: 'destroyed' | 'leaked'): void {
@@ -216,7 +241,7 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.#shown = undefined;
     // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were. A stack
     // that nobody has read yet holds on to the closures it went through.
-    this.#outer = this.outer;
+    this.#outer = this.around;
     this.sample = undefined;
     this.inside = NOBODY;
     this.scope.disown(this);

@@ -9,6 +9,8 @@ import { type PoolHealth, UNUSED } from './health.ts';
 import { forgive, hold, type UseFunction } from './hold.ts';
 import { Lease, type LeaseKind } from './lease.ts';
 import { type AcquireOptions, checkAcquire, type PoolSettings, RULE_CHECKS, type Rules, rulesOf } from './options.ts';
+import { Passage, tryPass } from './passage.ts';
+import { permitsIn } from './quota.ts';
 import { refresh } from './refresh.ts';
 import { emptyStats, inspect, type PoolInspection, type PoolStats } from './report.ts';
 import { siteOf } from './sampler.ts';
@@ -52,7 +54,10 @@ export class Pool<T> implements api.Pool<T> {
     if (this.#successor) return this.#successor.tryAcquire();
     const scope = this.#scope();
     const engine = this.#engineOf(scope.root);
-    return engine?.tryAcquire(new Lease(engine, scope, true, 'user', currentFrame()?.held as Lease<unknown> | undefined));
+    if (!engine) return undefined;
+    const lease = new Lease(engine, scope, true, 'user', currentFrame()?.held as Lease<unknown> | undefined);
+    const permits = permitsIn(scope, engine);
+    return permits ? tryPass(lease, permits) : engine.tryAcquire(lease);
   }
 
   stats(): PoolStats {
@@ -135,9 +140,9 @@ export class Pool<T> implements api.Pool<T> {
     const scope = frame.scope as Scope;
     const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
     const lease = new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined);
-    if (!CHANNELS.acquire.hasSubscribers) return engine.acquire(lease, options);
+    if (!CHANNELS.acquire.hasSubscribers) return begin(lease, options);
     const message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
-    return traced(CHANNELS.acquire, message, () => engine.acquire(lease, options), isReported);
+    return traced(CHANNELS.acquire, message, () => begin(lease, options), isReported);
   }
 
   #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {
@@ -201,6 +206,12 @@ export class Pool<T> implements api.Pool<T> {
     const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
     return { ...rules, min: Math.min(rules.min, rules.max) };
   }
+}
+
+function begin<T>(lease: Lease<T>, options: AcquireOptions | undefined): Lease<T> | Promise<Lease<T>> {
+  const { engine, scope } = lease;
+  const permits = scope.quota && permitsIn(scope, engine);
+  return permits ? new Passage(lease, permits, options).begin() : engine.acquire(lease, options);
 }
 
 /** Whether it came of waiting until the scope had ended, which reports it. */

@@ -16,7 +16,7 @@ import { closingOf } from './slot.ts';
 import { type Caller, RANKS, Waiter } from './waiter.ts';
 
 /** The promise that an acquire waits for. */
-class Deferred<T> implements Caller<T> {
+export class Deferred<T> implements Caller<T> {
   resolve!: (lease: Lease<T>) => void;
   reject!: (error: Error) => void;
   readonly promise = new Promise<Lease<T>>((resolve, reject) => {
@@ -36,6 +36,8 @@ export class Waiting<T> {
   readonly #deadlocks: DeadlockWatch;
   /** By rank: that those who go first are in time says nothing about the others. */
   readonly #codels: readonly CoDel[];
+  /** Leases that wait in the line of a quota, to wait in this one after it. */
+  readonly coming = new Set<Lease<T>>();
   /** How many of those who wait hold something, of whatever pool. */
   #holding = 0;
   /** How often somebody who wants a connection alone had to wait until one of all that may be open was given back. */
@@ -52,15 +54,21 @@ export class Waiting<T> {
 
   /** @throws TooManyWaitersError */
   wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
+    const caller = new Deferred<T>();
+    this.join(lease, caller, options);
+    return caller.promise;
+  }
+
+  /** @param by When it is refused, by the clock. Default: as the options say, else the rules. @throws TooManyWaitersError */
+  join(lease: Lease<T>, caller: Caller<T>, options: AcquireOptions | undefined, by?: number): void {
     const { scheduler, rules, counts } = this.#engine;
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
       throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
     counts.waited++;
     if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.arriving === 0) this.crowded++;
     const since = now();
-    const deadline = since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
+    const deadline = by ?? since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
     const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];
-    const caller = new Deferred<T>();
     const waiter = new Waiter(lease, caller, rank, since, deadline);
     lease.wait(waiter);
     // What a deadlock is made of can always be named.
@@ -72,7 +80,6 @@ export class Waiting<T> {
     this.#deadlines.add(deadline);
     scheduler.wait(waiter);
     if (waiter.holds) this.#deadlocks.look();
-    return caller.promise;
   }
 
   /** The waiter has got its lease. */
@@ -96,12 +103,14 @@ export class Waiting<T> {
     waiter.lease.endWait();
     this.#engine.scheduler.leave(waiter);
     this.#end(waiter);
-    waiter.lease.scope.disown(waiter.lease);
+    waiter.lease.leave();
     waiter.caller.reject(error);
   }
 
   refuseAll(errorFor: (lease: Lease<T>) => Error): void {
     this.#deadlocks.stop();
+    // First those who come from a quota, or they would get the places in it that the others leave.
+    for (const lease of this.coming) lease.refuse(errorFor(lease));
     for (const waiter of [...this.#engine.scheduler.waiters]) this.refuse(waiter, errorFor(waiter.lease));
   }
 
