@@ -104,7 +104,7 @@ describe('a quota', () => {
           expect(pool.tryAcquire()).toBeUndefined();
           await expect(pool.use(() => {}, { acquireTimeoutMs: 20 })).rejects.toEqual(code('ERR_POOL_ACQUIRE_TIMEOUT'));
         });
-        await withScope(() => Promise.all([pool.use(() => turns(2)), pool.use(() => turns(2))]), { isolate: true });
+        await withScope(() => pool.use(() => pool.use(() => {})), { isolate: true });
         await withScope(() => pool.use(() => {}), { parent: root });
         lease.release();
       }),
@@ -174,6 +174,25 @@ describe('a quota', () => {
         expect(facts).toMatchObject({ scope: root.name, max: 1, inUse: 1 });
         expect(quotaOf(scope, pool)).toEqual(EMPTY);
         (await other).release();
+      }),
+    );
+  });
+
+  it('knows the line of code that waits, whoever goes on for it', async () => {
+    const pool = poolOf(new Server(), { max: 1 });
+    await withRoot((root) =>
+      within({ [pool.name]: 1 }, async () => {
+        // Of the first leases of a pool the lines are known anyway.
+        for (let count = 0; count < 110; count++) await pool.use(() => {});
+        const lease = await pool.acquire();
+        const [waiting, { stack = '' }] = [pool.acquire(), new Error('here')];
+        const other = root.run(() => pool.acquire());
+        const release = () => lease.release();
+        release();
+        const [, line] = /quota\.test\.ts:(\d+)/.exec(stack) ?? [];
+        expect(pool.inspect().waiters).toMatchObject([{ site: expect.stringContaining(`quota.test.ts:${line}:`) }]);
+        (await other).release();
+        (await waiting).release();
       }),
     );
   });
@@ -436,13 +455,33 @@ describe('one signal', () => {
   });
 });
 
+describe('an acquire that gets its place because another heard of its signal', () => {
+  it('hears of it, too, before it could begin', async () => {
+    const pool = poolOf(new Server(), { max: 1, maxSharers: Number.POSITIVE_INFINITY });
+    await withRoot((root) =>
+      within({ [pool.name]: 1 }, async (scope) => {
+        const other = await root.run(() => pool.acquireShared());
+        const { signal, abort } = abortable();
+        const alone = refusal(pool.acquire({ ...FOR_EVER, signal }), 'ERR_ACQUIRE_ABORTED');
+        const shared = refusal(pool.acquireShared({ ...FOR_EVER, signal }), 'ERR_ACQUIRE_ABORTED');
+        expect([quotaOf(scope, pool), pool.stats().pending]).toEqual([{ taken: 1, pending: 1 }, 1]);
+        abort();
+        await Promise.all([alone, shared]);
+        expect(quotaOf(scope, pool)).toEqual(EMPTY);
+        other.release();
+      }),
+    );
+  });
+});
+
 describe('a scope that ends', () => {
   it('reports what is held as leaked and what waits as abandoned, and gives back both places', async () => {
     const pool = poolOf(new Server(), { max: 3 });
     const reported: unknown[] = [];
     await withRoot((root) =>
       within({ [pool.name]: 1 }, async (scope) => {
-        await root.run(() => pool.use(() => {}));
+        // Another one is idle, which who waits could have at once.
+        await root.run(() => Promise.all([pool.use(() => {}), pool.use(() => {})]));
         await withScope(
           async () => {
             void pool.use(() => new Promise(() => {}));
@@ -515,6 +554,31 @@ describe('a deadlock', () => {
         begun.open();
         await refusal(holder, 'ERR_POOL_DEADLOCK');
         expect(await waiting).toBe('served');
+      }),
+    );
+  });
+
+  it('is not ended by refusing who has come to it last, and holds nothing but his place', async () => {
+    const pool = poolOf(new Server(), { max: 2, ...FOR_EVER });
+    await withRoot((root) =>
+      within({ [pool.name]: 1 }, async (scope) => {
+        // The older one of those held is what a smaller limit takes away.
+        const lease = await pool.acquire();
+        const begun = gate();
+        const holder = root.run(() =>
+          pool.use(async () => {
+            await begun.promise;
+            await scope.run(() => pool.use(() => {}, { priority: 'low' }));
+          }),
+        );
+        await until(() => pool.stats().exclusive === 2);
+        begun.open();
+        await until(() => quotaOf(scope, pool).pending === 1);
+        const last = pool.use(() => 'served');
+        pool.resize(1);
+        lease.release();
+        await refusal(holder, 'ERR_POOL_DEADLOCK');
+        expect(await last).toBe('served');
       }),
     );
   });
