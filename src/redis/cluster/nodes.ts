@@ -3,6 +3,7 @@ import { atRoot, currentFrame, type Frame } from '../../context.ts';
 import { CommandRefusedError, PoolClosedError } from '../../errors.ts';
 import type { Lease, LeaseKind } from '../../pool/lease.ts';
 import type { AcquireOptions, PoolSettings } from '../../pool/options.ts';
+import { quotaTimeoutIn } from '../../pool/quota.ts';
 import type { Scope } from '../../scope/index.ts';
 import { Demotion } from '../demotion.ts';
 import type { Redis } from '../ioredis.ts';
@@ -130,14 +131,16 @@ export class ClusterNodes {
 
   #locate(request: Request): Promise<Lease<Redis>> {
     const { exclusive, kind, options } = request;
+    const { name: pool } = this.#config;
     const { acquireTimeoutMs, max } = this.#config.limitsIn(this.root);
+    const scope = currentFrame()?.scope as Scope;
     const wanted = {
-      pool: this.#config.name,
-      scope: currentFrame()?.scope as Scope,
+      pool,
+      scope,
       kind,
       exclusive,
       max,
-      timeoutMs: options?.acquireTimeoutMs ?? acquireTimeoutMs,
+      timeoutMs: options?.acquireTimeoutMs ?? quotaTimeoutIn(scope, pool) ?? acquireTimeoutMs,
       signal: options?.signal,
     };
     const lastError = () => this.#lastError;
