@@ -3,7 +3,6 @@ import { AcquireAbortedError, PoolClosedError } from '../errors.ts';
 import { Lease } from './lease.ts';
 import type { AcquireOptions } from './options.ts';
 import type { Permits } from './quota.ts';
-import { stackHere } from './sampler.ts';
 import type { Caller, Waiter } from './waiter.ts';
 import { Deferred } from './waiting.ts';
 
@@ -95,9 +94,9 @@ export class Passage<T> implements Caller<object> {
 
   #wait(line: Permits, permit: Lease<object>): void {
     const lease = this.#lease;
-    // Now: whoever goes on for it later is somebody else.
-    permit.sample = lease.sample ??= stackHere();
     line.waiting.join(permit, this, this.#options, this.#by());
+    // Whoever goes on for it later is somebody else.
+    lease.sample ??= permit.sample;
     if (!lease.waiter) lease.since = permit.since;
     lease.waiter = permit.waiter as unknown as Waiter<T>;
     lease.engine.waiting.coming.add(lease);

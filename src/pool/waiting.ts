@@ -71,11 +71,9 @@ export class Waiting<T> {
     const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];
     const waiter = new Waiter(lease, caller, rank, since, deadline);
     lease.wait(waiter);
-    // What a deadlock is made of can always be named.
-    if (waiter.holds) {
-      this.#holding++;
-      lease.sample ??= stackHere();
-    }
+    if (waiter.holds) this.#holding++;
+    // What a deadlock is made of can always be named; that it holds a place in a quota says no line of code.
+    if (lease.around) lease.sample ??= stackHere();
     if (options?.signal) this.#listen(waiter, options.signal);
     this.#deadlines.add(deadline);
     scheduler.wait(waiter);
