@@ -16,7 +16,7 @@ import { Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Supply } from './supply.ts';
-import { Waiting } from './waiting.ts';
+import { Deferred, Waiting } from './waiting.ts';
 
 /** The pool of one definition in one root scope: hands out leases and lets acquires wait. */
 export class Engine<T> {
@@ -32,7 +32,7 @@ export class Engine<T> {
   releases = 0;
   readonly #definition: Definition<T>;
   readonly #factory: Factory<T>;
-  readonly #sampler: Sampler;
+  readonly sampler: Sampler;
   readonly #overdue: OverdueWatch<T> | undefined;
   /** Called when every connection is closed. */
   onClosed: (() => void) | undefined;
@@ -63,7 +63,7 @@ export class Engine<T> {
     });
     this.waiting = new Waiting(this);
     const seeksLeaks = rules.leakAfterMs !== Number.POSITIVE_INFINITY;
-    this.#sampler = new Sampler(seeksLeaks);
+    this.sampler = new Sampler(seeksLeaks);
     this.#overdue = seeksLeaks ? new OverdueWatch(this) : undefined;
     onWake(() => this.#loseAll());
   }
@@ -76,6 +76,7 @@ export class Engine<T> {
    */
   acquire(lease: Lease<T>, options?: AcquireOptions): Lease<T> | Promise<Lease<T>> {
     this.enter(lease, options);
+    if (lease.kind === 'user') lease.sample = this.sampler.sample(this.scheduler.waiters.size > 0);
     // From here on nothing may wait: a lease has its slot or stands in line.
     return this.beginNow(lease) ? lease : this.#wait(lease, options);
   }
@@ -85,7 +86,6 @@ export class Engine<T> {
     if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
     if (options?.signal?.aborted) throw new AcquireAbortedError(this.name, options.signal.reason);
     lease.scope.own(lease);
-    if (lease.kind === 'user') lease.sample = this.#sampler.sample(this.scheduler.waiters.size > 0);
   }
 
   /** Begins the lease if nobody need be waited for. */
@@ -104,7 +104,7 @@ export class Engine<T> {
       lease.scope.disown(lease);
       return undefined;
     }
-    lease.sample = this.#sampler.sample(false);
+    lease.sample = this.sampler.sample(false);
     this.begin(lease, slot);
     return lease;
   }
@@ -163,7 +163,7 @@ export class Engine<T> {
 
   /** From now on whoever acquires is named. */
   onLeakSeen(): void {
-    this.#sampler.sampleAll();
+    this.sampler.sampleAll();
   }
 
   throwAway(slot: Slot<T>, reason: 'destroyed' | 'leaked'): void {
@@ -215,7 +215,7 @@ export class Engine<T> {
 
   #wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
     try {
-      return this.waiting.wait(lease, options);
+      return this.waiting.wait(lease, new Deferred<T>(), options).promise;
     } catch (error) {
       lease.scope.disown(lease);
       throw error;

@@ -23,15 +23,18 @@ export class Passage<T> implements Caller<object> {
 
   constructor(lease: Lease<T>, line: Permits, options: AcquireOptions | undefined) {
     this.#lease = lease;
+    this.#line = line;
     this.#options = options;
     this.#timeoutMs = options?.acquireTimeoutMs ?? line.rules.acquireTimeoutMs;
-    this.#line = line;
   }
 
   /** Begins the lease now, or when it has been through all lines. @throws as `acquire` of the pool. */
   begin(): Lease<T> | Promise<Lease<T>> {
     const lease = this.#lease;
+    const { sampler, scheduler } = lease.engine;
     lease.engine.enter(lease, this.#options);
+    // Here, as few calls from whoever acquires as in the engine: a stack is not deep.
+    if (lease.kind === 'user') lease.sample = sampler.sample(scheduler.waiters.size > 0);
     try {
       return this.#goOn() ? lease : this.#caller.promise;
     } catch (error) {
@@ -82,23 +85,23 @@ export class Passage<T> implements Caller<object> {
     for (; this.#line; this.#line = this.#line.outer) {
       const permit = permitFor(this.#lease, this.#line);
       if (!this.#line.beginNow(permit)) {
-        this.#wait(this.#line, permit);
+        this.#line.waiting.wait(permit, this, this.#options, this.#by());
+        this.#onWait(permit);
         return false;
       }
       this.#lease.pass(permit);
     }
     if (engine.beginNow(this.#lease)) return true;
-    engine.waiting.join(this.#lease, this.#caller, this.#options, this.#by());
+    engine.waiting.wait(this.#lease, this.#caller, this.#options, this.#by());
     return false;
   }
 
-  #wait(line: Permits, permit: Lease<object>): void {
+  #onWait({ sample, since, waiter }: Lease<object>): void {
     const lease = this.#lease;
-    line.waiting.join(permit, this, this.#options, this.#by());
     // Whoever goes on for it later is somebody else.
-    lease.sample ??= permit.sample;
-    if (!lease.waiter) lease.since = permit.since;
-    lease.waiter = permit.waiter as unknown as Waiter<T>;
+    lease.sample ??= sample;
+    if (!lease.waiter) lease.since = since;
+    lease.waiter = waiter as unknown as Waiter<T>;
     lease.engine.waiting.coming.add(lease);
   }
 

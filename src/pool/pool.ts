@@ -140,9 +140,11 @@ export class Pool<T> implements api.Pool<T> {
     const scope = frame.scope as Scope;
     const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
     const lease = new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined);
-    if (!CHANNELS.acquire.hasSubscribers) return begin(lease, options);
+    const permits = scope.quota && permitsIn(scope, engine);
+    const passage = permits && new Passage(lease, permits, options);
+    if (!CHANNELS.acquire.hasSubscribers) return passage ? passage.begin() : engine.acquire(lease, options);
     const message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
-    return traced(CHANNELS.acquire, message, () => begin(lease, options), isReported);
+    return traced(CHANNELS.acquire, message, () => (passage ? passage.begin() : engine.acquire(lease, options)), isReported);
   }
 
   #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {
@@ -206,12 +208,6 @@ export class Pool<T> implements api.Pool<T> {
     const rules = { ...this.#rules, max: max ?? this.#rules.max, acquireTimeoutMs: acquireTimeoutMs ?? this.#rules.acquireTimeoutMs };
     return { ...rules, min: Math.min(rules.min, rules.max) };
   }
-}
-
-function begin<T>(lease: Lease<T>, options: AcquireOptions | undefined): Lease<T> | Promise<Lease<T>> {
-  const { engine, scope } = lease;
-  const permits = scope.quota && permitsIn(scope, engine);
-  return permits ? new Passage(lease, permits, options).begin() : engine.acquire(lease, options);
 }
 
 /** Whether it came of waiting until the scope had ended, which reports it. */

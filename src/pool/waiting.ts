@@ -52,15 +52,14 @@ export class Waiting<T> {
     this.#codels = isUsed ? Object.values(RANKS).map(() => new CoDel(codelTargetMs, codelIntervalMs)) : [];
   }
 
-  /** @throws TooManyWaitersError */
-  wait(lease: Lease<T>, options: AcquireOptions | undefined): Promise<Lease<T>> {
-    const caller = new Deferred<T>();
-    this.join(lease, caller, options);
-    return caller.promise;
-  }
-
-  /** @param by When it is refused, by the clock. Default: as the options say, else the rules. @throws TooManyWaitersError */
-  join(lease: Lease<T>, caller: Caller<T>, options: AcquireOptions | undefined, by?: number): void {
+  /**
+   * Lets the lease wait.
+   *
+   * @param by When it is refused, by the clock. Default: as the options say, else the rules.
+   * @returns who is told what comes of it.
+   * @throws TooManyWaitersError
+   */
+  wait<C extends Caller<T>>(lease: Lease<T>, caller: C, options: AcquireOptions | undefined, by?: number): C {
     const { scheduler, rules, counts } = this.#engine;
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
       throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
@@ -78,6 +77,7 @@ export class Waiting<T> {
     this.#deadlines.add(deadline);
     scheduler.wait(waiter);
     if (waiter.holds) this.#deadlocks.look();
+    return caller;
   }
 
   /** The waiter has got its lease. */
