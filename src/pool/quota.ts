@@ -107,7 +107,6 @@ export class Permits extends Engine<object> {
     const { scheduler } = this;
     if (scheduler.open >= scheduler.max) return false;
     scheduler.open++;
-    scheduler.arriving++;
     scheduler.arrived(new Slot<object>());
     return true;
   }

@@ -1,4 +1,5 @@
 import type { Engine } from '../../pool/engine.ts';
+import { permitsIn } from '../../pool/quota.ts';
 import type { Scope } from '../../scope/index.ts';
 import type { WorkerFacts } from './options.ts';
 
@@ -14,14 +15,18 @@ export class Crowding {
   }
 
   look(): void {
-    for (const owner of new Set([this.#scope, this.#scope.root])) {
-      for (const single of owner.singles) if ('scheduler' in single) this.#lookAt(single as Engine<unknown>);
+    for (const single of this.#scope.root.singles) {
+      if (!('scheduler' in single)) continue;
+      const engine = single as Engine<unknown>;
+      const permits = permitsIn(this.#scope, engine);
+      if (permits) this.#tell(engine.name, permits.scheduler.max, permits.waiting.crowded);
+      this.#tell(engine.name, engine.scheduler.max, engine.waiting.crowded);
     }
   }
 
-  #lookAt({ name: pool, scheduler: { max }, waiting }: Engine<unknown>): void {
+  #tell(pool: string, max: number, crowded: number): void {
     const { name, concurrency } = this.#worker;
-    if (waiting.crowded === 0 || max >= concurrency || this.#told.has(pool)) return;
+    if (crowded === 0 || max >= concurrency || this.#told.has(pool)) return;
     this.#told.add(pool);
     process.emitWarning(
       `worker "${name}" runs ${concurrency} jobs at a time, but the pool "${pool}" has at most ${max} for them: jobs that need a connection ` +

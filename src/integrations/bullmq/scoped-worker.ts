@@ -1,4 +1,5 @@
-import { type Limits, Scope } from '../../scope/index.ts';
+import { setQuota } from '../../pool/quota.ts';
+import { Scope } from '../../scope/index.ts';
 import { Crowding } from './crowding.ts';
 import { runJob } from './job.ts';
 import { limitsOf } from './limits.ts';
@@ -32,7 +33,7 @@ export class ScopedWorker {
       onError: this.#tell,
       onSuppressed: this.#tell,
     });
-    if (shared && limits) shareWithin(this.scope, limits);
+    if (shared && limits) setQuota(this.scope, limits);
     this.#crowding = new Crowding(this.scope, worker);
     this.#run = this.scope.bind((name, signal, process) => this.#process(name, signal, process));
   }
@@ -128,8 +129,4 @@ function nameOf(id: string | undefined): string {
 
 function warn(error: unknown, where: string): void {
   process.emitWarning(error instanceof Error ? error : `${where}: ${String(error)}`);
-}
-
-function shareWithin(_scope: Scope, _limits: Limits): void {
-  throw new Error('to come: setQuota of pool/quota.ts');
 }

@@ -1,6 +1,6 @@
-import type { Limits } from 'scoped-pool';
+import { type Limits, Scope } from 'scoped-pool';
 import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { warnings } from '../../support/warnings.ts';
@@ -121,5 +121,65 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
     const worker = scopeWorker(await anyWorker(), { limits: () => ({ redis: 3 }) });
     expect(scopeWorker(worker, { limits: () => ({ redis: 4 }) })).toBe(worker);
     expect(limitsOf(worker)).toEqual({ redis: 3 });
+  });
+
+  describe('beside a shared scope', () => {
+    const app = () => {
+      const scope = new Scope({ parent: null, name: 'app', limits: { redis: 3 } });
+      onTestFinished(() => scope.close());
+      return scope;
+    };
+
+    it('are how many of the shared connections its jobs may hold', async () => {
+      const seen = warnings();
+      const scope = app();
+      const pool = bull.pool();
+      const gate = new Gate();
+      const held: Record<string, number> = {};
+      const workers = [2, 1].map(async (max) => {
+        const queue = await bull.queue();
+        held[queue.name] = 0;
+        const hold = () =>
+          pool.use(async () => {
+            held[queue.name] = (held[queue.name] ?? 0) + 1;
+            await gate.opened;
+          });
+        const worker = scopeWorker(await bull.worker(queue, hold, { concurrency: CONCURRENCY }), { scope, limits: { redis: max } });
+        const outcomes = outcomesOf(worker);
+        await queue.addBulk(Array.from({ length: CONCURRENCY }, () => ({ name: 'job', data: {} })));
+        await until(() => scopeOf(worker).tree().children.length === CONCURRENCY);
+        await until(() => held[queue.name] === max);
+        return { worker, outcomes };
+      });
+      const all = await Promise.all(workers);
+      expect(Object.values(held)).toEqual([2, 1]);
+      expect(await bull.ours()).toBe(3);
+      gate.open();
+      for (const { outcomes } of all) await settled(outcomes, CONCURRENCY);
+      expect(Object.values(held)).toEqual([CONCURRENCY, CONCURRENCY]);
+      expect(await bull.ours()).toBe(3);
+      for (const { worker } of all) await worker.close();
+      expect(scope.run(() => pool.stats())).toMatchObject({ open: 3, inUse: 0, pending: 0 });
+      const told = seen.map(({ message }) => /has at most \d for them/.exec(message)?.[0]).filter(Boolean);
+      expect(told.sort()).toEqual(['has at most 1 for them', 'has at most 2 for them']);
+    });
+
+    it('are named with the worker when a job waits too long for them', async () => {
+      const scope = app();
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const gate = new Gate();
+      const hold = () => pool.use(() => gate.opened, { acquireTimeoutMs: 30 });
+      const worker = scopeWorker(await bull.worker(queue, hold, { concurrency: 2 }), { scope, limits: { redis: 1 } });
+      const outcomes = outcomesOf(worker);
+      await queue.addBulk(Array.from({ length: 2 }, () => ({ name: 'job', data: {} })));
+      await until(() => outcomes.failed.size === 1);
+      const [error] = [...outcomes.failed.values()].flat() as { code: string; message: string }[];
+      expect(error?.code).toBe('ERR_POOL_ACQUIRE_TIMEOUT');
+      expect(error?.message).toContain(`pool "redis" of scope "worker:${queue.name}"`);
+      expect(error?.message).toContain('max 1');
+      gate.open();
+      await settled(outcomes, 2);
+    });
   });
 });
