@@ -40,7 +40,7 @@ export class Waiting<T> {
   readonly coming = new Set<Lease<T>>();
   /** How many of those who wait hold something, of whatever pool. */
   #holding = 0;
-  /** How often somebody who wants a connection alone had to wait until one of all that may be open was given back. */
+  /** How often somebody who wants a connection alone had to wait until another gives one back: no more may be opened, and none on its way is for him. */
   crowded = 0;
 
   constructor(engine: Engine<T>) {
@@ -64,7 +64,7 @@ export class Waiting<T> {
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
       throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
     counts.waited++;
-    if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.arriving === 0) this.crowded++;
+    if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.waiters.exclusive.size >= scheduler.arriving) this.crowded++;
     const since = now();
     const deadline = by ?? since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
     const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];

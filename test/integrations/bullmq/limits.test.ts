@@ -1,4 +1,4 @@
-import { type Limits, Scope } from 'scoped-pool';
+import { type Limits, Scope, UnknownLimitError } from 'scoped-pool';
 import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
@@ -22,20 +22,22 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
     return bull.worker(queue, async () => {}, { concurrency: CONCURRENCY });
   }
 
+  /** Nobody has defined those pools. */
+  const onError = (error: unknown) => expect(error).toBeInstanceOf(UnknownLimitError);
   const limitsOf = (worker: Worker): Limits => scopeOf(worker).limits;
 
   it('may come from a function of its queue and its concurrency', async () => {
     const worker = await anyWorker();
-    scopeWorker(worker, { limits: ({ name, concurrency }) => ({ redis: concurrency * 2, [name]: 1 }) });
+    scopeWorker(worker, { limits: ({ name, concurrency }) => ({ redis: concurrency * 2, [name]: 1 }), onError });
     expect(limitsOf(worker)).toEqual({ redis: 8, [worker.name]: 1 });
   });
 
   it('are what the environment says, of one queue before what it says of all', async () => {
     const [first, second, third] = [await anyWorker('emails'), await anyWorker('reports'), await anyWorker('images')];
     process.env[VARIABLE] = 'redis=5, emails:redis=8,*:cache:eu=3,images:cache:eu=2';
-    scopeWorker(first, { limits: { redis: 1, other: 4 } });
-    scopeWorker(second, { limits: { redis: { max: 1, acquireTimeoutMs: 70 } } });
-    scopeWorker(third);
+    scopeWorker(first, { limits: { redis: 1, other: 4 }, onError });
+    scopeWorker(second, { limits: { redis: { max: 1, acquireTimeoutMs: 70 } }, onError });
+    scopeWorker(third, { onError });
     expect(limitsOf(first)).toEqual({ redis: 8, other: 4, 'cache:eu': 3 });
     expect(limitsOf(second)).toEqual({ redis: { max: 5, acquireTimeoutMs: 70 }, 'cache:eu': 3 });
     expect(limitsOf(third)).toEqual({ redis: 5, 'cache:eu': 2 });
@@ -43,7 +45,7 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
 
   it.each(['', '  '])('are those of the code when the environment says «%s»', async (text) => {
     process.env[VARIABLE] = text;
-    const worker = scopeWorker(await anyWorker(), { limits: { redis: 2 } });
+    const worker = scopeWorker(await anyWorker(), { limits: { redis: 2 }, onError });
     expect(limitsOf(worker)).toEqual({ redis: 2 });
   });
 
@@ -118,7 +120,7 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
   });
 
   it('do not change when the worker is wrapped again, unless by mistake', async () => {
-    const worker = scopeWorker(await anyWorker(), { limits: () => ({ redis: 3 }) });
+    const worker = scopeWorker(await anyWorker(), { limits: () => ({ redis: 3 }), onError });
     expect(scopeWorker(worker, { limits: () => ({ redis: 4 }) })).toBe(worker);
     expect(limitsOf(worker)).toEqual({ redis: 3 });
   });
