@@ -511,6 +511,31 @@ export class WorkerNotScopedError extends ScopedPoolError {
   }
 }
 
+/** `producer` or `flow` was called where no worker is around, without a connection to use. */
+export class NoWorkerError extends ScopedPoolError {
+  readonly code = 'ERR_NO_WORKER';
+
+  /** @param where Who asks, as the user wrote it: `producer("mails")`. */
+  constructor(where: string, scope: string) {
+    super(
+      `${where}: scope "${scope}" belongs to no worker of this process whose connection it could use. Call it in a job of a worker ` +
+        'wrapped by scopeWorker(), withScopes() or scoped(), or give options.connection; that is opened once and closed with the root scope',
+    );
+  }
+}
+
+/** `producer` or `flow` was called in a job of a worker that has no connection to Redis. */
+export class NotOnRedisError extends ScopedPoolError {
+  readonly code = 'ERR_NOT_ON_REDIS';
+
+  constructor(where: string, worker: string) {
+    super(
+      `${where}: worker "${worker}" keeps its jobs elsewhere than in Redis, and has no connection that could be shared. ` +
+        'Make it once and close it with the scope: scopeOf(worker).open(() => new Queue(…), (queue) => queue.close())',
+    );
+  }
+}
+
 /** A test leaves something open. */
 export class LeaksFoundError extends ScopedPoolError {
   readonly code = 'ERR_LEAKS_FOUND';

@@ -102,8 +102,8 @@ export abstract class Failing {
     return this.abort.isEcho(error);
   }
 
-  /** Waits, but no longer than until the scope is cancelled. */
-  protected unlessCancelled<T>(promise: Promise<T>): Promise<T> {
+  /** @internal Waits, but no longer than until the scope is cancelled. */
+  unlessCancelled<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this;
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(new ScopeCancelledError(this.name, signal.reason));

@@ -52,6 +52,8 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.SandboxedWorkerError('mails'), 'Scope the processor file instead'],
   [new errors.WorkerClosedError('mails'), 'Wrap a worker right after it is made'],
   [new errors.WorkerNotScopedError('Worker "mails"'), 'Wrap it first'],
+  [new errors.NoWorkerError('producer("mails")', 'request'), 'or give options.connection'],
+  [new errors.NotOnRedisError('producer("mails")', 'mails'), 'Make it once and close it with the scope'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
   [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],

@@ -1,5 +1,6 @@
 import { ScopeDeadlockError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
+import { announce } from './around.ts';
 import type { BullScopeOptions } from './options.ts';
 import { ScopedWorker } from './scoped-worker.ts';
 import type { WorkerInside } from './worker.ts';
@@ -23,6 +24,7 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
   if (existing) return existing;
   const scoped = new ScopedWorker(where, `worker:${worker.name}`, worker, options);
   const { scope } = scoped;
+  announce(scope, worker);
   const { close, emit } = worker;
   // Bound, and not run in it: whoever calls close(), BullMQ goes on in their context, leases included.
   const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>

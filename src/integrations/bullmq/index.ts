@@ -1,4 +1,5 @@
 export type { BullScopeOptions, LeakPolicy, WorkerFacts } from './options.ts';
+export { type FlowLike, flow, type ProducerOptions, producer, type QueueLike } from './producer.ts';
 export { type SandboxOptions, scopeSandbox } from './sandbox.ts';
 export { scopeOf, scopeWorker } from './scope-worker.ts';
 export { scoped } from './scoped.ts';
