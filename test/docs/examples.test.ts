@@ -36,7 +36,9 @@ describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
     const own = ['http.ts', 'postgres.ts'];
-    expect(files).toEqual([...own, 'limits.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts'].sort());
+    expect(files).toEqual(
+      [...own, 'limits.ts', 'produce-in-job.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts'].sort(),
+    );
   });
 
   it.each(readdirSync(folder))('%s has fewer than 60 lines', (file) => {
@@ -54,6 +56,14 @@ describe('examples', () => {
   it('limits.ts: each worker opens as many connections as its limit says', async () => {
     const { main } = await import('../../examples/limits.ts');
     expect(await main()).toEqual([2, 7]);
+  });
+
+  it('produce-in-job.ts: the jobs open no connection', async () => {
+    const before = await redis().connectionsReceived();
+    const { main } = await import('../../examples/produce-in-job.ts');
+    expect(await main(20)).toBe(60);
+    // Two queues have one each, the worker two.
+    expect((await redis().connectionsReceived()) - before).toBe(4);
   });
 
   it('transaction.ts: no transfer is lost', async () => {
