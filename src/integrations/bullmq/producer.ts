@@ -146,14 +146,23 @@ function keep<Q extends Made>(plan: Plan<Q>, holder: Scope, scope: Scope): Promi
   const produced = existing ?? new Produced(plan, holder);
   if (!existing) producers.add(produced);
   const { value } = produced;
-  return value ? Promise.resolve(value) : scope.unlessCancelled(produced.ready);
+  if (value) return Promise.resolve(value);
+  // What stops something may still add a job.
+  return scope.state === 'unwinding' ? produced.ready : scope.unlessCancelled(produced.ready);
 }
 
+/** @throws InvalidOptionError when the one that is there was made with other options. Functions may differ. */
 function checkSame({ where, what, options }: Plan<Made>, first: Plan<Made>): void {
-  if (options === first.options || isDeepStrictEqual(withoutFunctions(options), withoutFunctions(first.options))) return;
-  const expected = `what they were when the ${what} of this scope was made, for all share it; make one of other options with scope.open()`;
-  throw new InvalidOptionError({ where, option: 'options', expected, actual: options });
+  if (options === first.options) return;
+  const [asked, known] = [options, first.options].map(withoutFunctions) as [Values, Values];
+  for (const option of Object.keys({ ...known, ...asked })) {
+    if (isDeepStrictEqual(asked[option], known[option])) continue;
+    const expected = `what it was when the ${what} of this scope was made, for all share it (make one of other options with scope.open())`;
+    throw new InvalidOptionError({ where, option, expected, actual: asked[option] });
+  }
 }
+
+type Values = Readonly<Record<string, unknown>>;
 
 function isRecord(value: unknown): value is object {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;

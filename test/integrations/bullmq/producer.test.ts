@@ -123,11 +123,40 @@ describe.each(VERSIONS)('producer() on %s', (_, module) => {
     expect(new Set(asked as unknown[]).size).toBe(1);
     expect(await refusal(async () => (await producer(Queue, 'same')) && producer(Queue, 'same', { prefix: 'other' }))).toEqual({
       code: 'ERR_INVALID_OPTION',
-      message: expect.stringMatching(/producer\("same"\): options must be what they were when the queue "same" of this scope was made/),
+      message: expect.stringMatching(
+        /^producer\("same"\): prefix must be what it was when the queue "same" of this scope was made.*got "other"$/,
+      ),
     });
     expect(await refusal(async () => (await flow(FlowProducer)) && flow(FlowProducer, { prefix: 'other' }))).toMatchObject({
       code: 'ERR_INVALID_OPTION',
     });
+  });
+
+  it('is of the worker also where workers share a scope, and closes with the worker', async () => {
+    await withRoot(async (scope) => {
+      const made: Queue[] = [];
+      for (let n = 0; n < 2; n++) {
+        const queue = await bull.queue();
+        const processor: Processor = async () => void made.push(await producer(Queue, 'target'));
+        const worker = scopeWorker(await bull.worker(queue, processor), { scope });
+        const outcomes = outcomesOf(worker);
+        await queue.add('job', {});
+        await settled(outcomes, 1);
+        expect(made[n]?.closing).toBeUndefined();
+        await worker.close();
+        expect([made[n]?.closing !== undefined, scope.state]).toEqual([true, 'open']);
+      }
+      expect(new Set(made).size).toBe(2);
+    });
+  });
+
+  it('works with the class of another copy of BullMQ', async () => {
+    for (const [, other] of VERSIONS) {
+      await run(async () => void (await (await producer(other.Queue, 'copies')).add('job', {})));
+      await run(async () => void (await (await flow(other.FlowProducer)).add({ name: 'job', queueName: 'copies' })));
+    }
+    expect(await waiting('bull', 'copies')).toBe(2 * VERSIONS.length);
+    await redis().empty();
   });
 
   it('makes it anew when the first try failed', async () => {
@@ -232,6 +261,13 @@ describe.each(VERSIONS)('producer() on %s', (_, module) => {
       });
       await until(async () => (await redis().clients()).length === before);
       expect(await waiting('bull', 'own')).toBe(2);
+    });
+
+    it('can be used by what stops something, also for the first time', async () => {
+      const { connection } = bull;
+      await withRoot(async (root) => root.onClose(async () => (await producer(Queue, 'stopping', { connection })).add('job', {})));
+      expect(await waiting('bull', 'stopping')).toBe(1);
+      await until(async () => (await redis().clients()).length === 0);
     });
 
     it('uses a client of the user, and leaves it open', async () => {
