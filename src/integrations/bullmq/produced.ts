@@ -83,7 +83,7 @@ export class Produced<Q extends Made> {
     if (this.#closed) throw new ScopeClosedError(this.#holder.name, this.#holder.state);
     const made = make(options);
     this.#made = made;
-    made.on('error', (error) => this.#closed || onError(error));
+    made.on('error', onError);
     try {
       if (made.opts?.connection !== (options as Made['opts']).connection) {
         const expected = 'a class that hands its options on to BullMQ, or it would open a connection of its own';
@@ -103,7 +103,7 @@ export class Produced<Q extends Made> {
     if (!made) return;
     const closing = made.close();
     const isLate = (await within(closing, STOP_TIMEOUT_MS)) === 'late';
-    // What BullMQ 5 still waits for fails when the connection ends, and it has just taken back its listeners.
+    // What BullMQ 5 still waits for may fail later, and it tells of it though nobody listens any more.
     made.connection?.on('error', noop);
     if (!isLate) return;
     closing.catch(noop);

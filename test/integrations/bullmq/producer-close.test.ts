@@ -164,6 +164,23 @@ describe.each(VERSIONS)('a queue of producer() closes on %s', (_, module) => {
       expect([scopeOf(worker).state, told]).toEqual(['closed', []]);
     });
 
+    it('before it is ready, over a client that ends later', async () => {
+      const client = (await clientOf(await bull.queue())) as Client & { disconnect(): void };
+      const before = client.listenerCount('error');
+      await redis().server.kill('SIGSTOP');
+      const error = await withRoot(async (scope) => {
+        const asked = errorOf(() => producer(Queue, 'own', { connection: client as never }));
+        // It listens, and asks for the version of the server in the same turn.
+        await until(() => client.listenerCount('error') > before);
+        scope.cancel();
+        return asked;
+      });
+      expect(error).toMatchObject({ code: 'ERR_SCOPE_CANCELLED' });
+      client.disconnect();
+      await kill();
+      await until(() => client.status === 'end');
+    });
+
     it('and is of use again when Redis is back', async () => {
       const [begun, back] = [new Gate(), new Gate()];
       const { queue, worker, outcomes } = await start(async () => {
@@ -217,7 +234,12 @@ describe.each(VERSIONS)('a queue of producer() closes on %s', (_, module) => {
   });
 });
 
-async function clientOf(of: unknown): Promise<{ readonly status: string; listenerCount(event: string): number }> {
+interface Client {
+  readonly status: string;
+  listenerCount(event: string): number;
+}
+
+async function clientOf(of: unknown): Promise<Client> {
   const { getBackend, client } = of as { getBackend?(): { client: never }; client: never };
   return getBackend ? getBackend.call(of).client : client;
 }
