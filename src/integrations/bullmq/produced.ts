@@ -107,20 +107,29 @@ export class Produced<Q extends Made> {
     made.connection?.on('error', noop);
     if (!isLate) return;
     closing.catch(noop);
-    void clientOf(made).then((client) => client?.disconnect());
+    if (!isClient(made.opts.connection)) void clientOf(made).then((client) => client?.disconnect());
     throw new ScopeTimeoutError(this.#holder.name, [`stop of ${this.plan.what}`], STOP_TIMEOUT_MS);
   }
+}
+
+/** Whether it is a connection of somebody else, and not the options of one. */
+function isClient(connection: unknown): boolean {
+  return typeof (connection as Partial<Client> | undefined)?.disconnect === 'function';
 }
 
 /** All that live as long as one scope. */
 export class Producers {
   readonly #all = new Map<object, Map<string, Produced<Made>>>();
+  #isClosing = false;
 
   /** Those of a scope. @throws ScopeClosedError */
   static of(holder: Scope): Producers {
-    if (holder.state === 'closed') throw new ScopeClosedError(holder.name, holder.state);
     const existing = holder.single(Producers) as Producers | undefined;
-    if (existing) return existing;
+    if (existing) {
+      // Nobody would close one that is made now.
+      if (existing.#isClosing) throw new ScopeClosedError(holder.name, holder.state);
+      return existing;
+    }
     const producers = new Producers();
     holder.addSingle(Producers, producers);
     return producers;
@@ -138,8 +147,9 @@ export class Producers {
     produced.ready.catch(() => ofClass.delete(name));
   }
 
-  /** Called by the scope. Newest first is not needed: none stands on another. */
+  /** Called by the scope. All at once: none stands on another. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const all = [...this.#all.values()].flatMap((ofClass) => [...ofClass.values()]);
     const ended = await Promise.allSettled(all.map((produced) => produced.close()));
     const errors = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));

@@ -110,6 +110,21 @@ describe.each(VERSIONS)('a queue of producer() closes on %s', (_, module) => {
     expect(told).toEqual([]);
   });
 
+  it('and is refused while that goes on, for nobody would close it', async () => {
+    const errors: unknown[] = [];
+    const { connection } = bull;
+    const Asking = class extends Queue {
+      override async close(): Promise<void> {
+        errors.push(await errorOf(() => producer(Queue, 'late', { connection })));
+        errors.push(await errorOf(() => producer(Asking, 'asking', { connection })));
+        await super.close();
+      }
+    };
+    await withRoot(() => producer(Asking, 'asking', { connection }));
+    expect(errors).toMatchObject([{ code: 'ERR_SCOPE_CLOSED' }, { code: 'ERR_SCOPE_CLOSED' }]);
+    await until(async () => (await redis().clients()).length === 0);
+  });
+
   it('and leaves a client of the user as it was', async () => {
     const bare = (await bull.queue()) as unknown as { getBackend?(): { client: Promise<never> }; client: Promise<never> };
     const shared = await (bare.getBackend ? bare.getBackend().client : bare.client);
@@ -213,6 +228,25 @@ describe.each(VERSIONS)('a queue of producer() closes on %s', (_, module) => {
       await restart();
       expect(await redis().clients()).toEqual([]);
       expect(told.length).toBe(count);
+    });
+
+    it('with the root, which names it when it hangs, and lets go of its connection', async () => {
+      let isLeft = false;
+      const error = await errorOf(() =>
+        withRoot(async () => {
+          const client = (await clientOf(await producer(Queue, 'own', { connection: bull.connection }))) as Client & { disconnect(): void };
+          const { disconnect } = client;
+          client.disconnect = () => {
+            isLeft = true;
+            disconnect.call(client);
+          };
+          await redis().server.kill('SIGSTOP');
+        }),
+      );
+      await redis().server.kill('SIGCONT');
+      expect(isLeft).toBe(true);
+      expect(error).toMatchObject({ code: 'ERR_SCOPE_TIMEOUT', pending: ['stop of queue "own"'] });
+      await until(async () => (await redis().clients()).length === 0);
     });
 
     it('with the root whose connection never came', async () => {
