@@ -25,6 +25,8 @@ export async function clientOf(connected: Connected): Promise<Client | undefined
 /** What BullMQ has made: a queue or a flow producer. */
 export interface Made extends Connected {
   readonly opts: { readonly connection?: unknown };
+  /** There once `close()` was called. */
+  readonly closing?: unknown;
   /** In 5, what speaks with Redis. */
   readonly connection?: { on(event: 'error', listener: () => void): unknown };
   on(event: 'error', listener: (error: unknown) => void): unknown;
@@ -136,7 +138,9 @@ export class Producers {
   }
 
   get<Q extends Made>({ Class, name }: Plan<Q>): Produced<Q> | undefined {
-    return this.#all.get(Class)?.get(name) as Produced<Q> | undefined;
+    const produced = this.#all.get(Class)?.get(name) as Produced<Q> | undefined;
+    // A job has closed it, as was right for a queue of its own. A closed flow producer adds nothing, and says nothing.
+    return produced?.value?.closing ? undefined : produced;
   }
 
   /** Keeps one, unless it fails. */

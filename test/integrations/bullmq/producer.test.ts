@@ -159,6 +159,18 @@ describe.each(VERSIONS)('producer() on %s', (_, module) => {
     await redis().empty();
   });
 
+  it('makes it anew when a job has closed it, as was its habit', async () => {
+    const [isNew] = await run(async () => {
+      const first = [await producer(Queue, 'closed'), await flow(FlowProducer)] as const;
+      for (const made of first) await made.close();
+      const [queue, flows] = [await producer(Queue, 'closed'), await flow(FlowProducer)];
+      await queue.add('job', {});
+      await flows.add({ name: 'job', queueName: 'closed' });
+      return queue !== first[0] && flows !== first[1];
+    });
+    expect([isNew, await waiting('bull', 'closed')]).toEqual([true, 2]);
+  });
+
   it('makes it anew when the first try failed', async () => {
     let fails = 2;
     const made: Queue[] = [];
