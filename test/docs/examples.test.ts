@@ -36,9 +36,17 @@ describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
     const own = ['http.ts', 'postgres.ts'];
-    expect(files).toEqual(
-      [...own, 'limits.ts', 'produce-in-job.ts', 'request-handler.ts', 'resources.ts', 'testing.ts', 'transaction.ts', 'worker.ts'].sort(),
-    );
+    const below = [
+      'limits.ts',
+      'nestjs.ts',
+      'produce-in-job.ts',
+      'request-handler.ts',
+      'resources.ts',
+      'testing.ts',
+      'transaction.ts',
+      'worker.ts',
+    ];
+    expect(files).toEqual([...own, ...below].sort());
   });
 
   it.each(readdirSync(folder))('%s has fewer than 60 lines', (file) => {
@@ -64,6 +72,12 @@ describe('examples', () => {
     expect(await main(20)).toBe(60);
     // Two queues have one each, the worker two.
     expect((await redis().connectionsReceived()) - before).toBe(4);
+  });
+
+  it('nestjs.ts: each queue opens as many connections as its limit says, and app.close() leaves nobody connected', async () => {
+    const { main } = await import('../../examples/nestjs.ts');
+    expect(await main()).toEqual([5, 2]);
+    await until(async () => (await redis().clients()).length === 0);
   });
 
   it('transaction.ts: no transfer is lost', async () => {
