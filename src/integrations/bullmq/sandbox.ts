@@ -34,8 +34,15 @@ export function scopeSandbox<P extends ProcessorLike>(processor: P, options: San
 function open(where: string, { queueName = 'unknown' }: SandboxedJob, options: SandboxOptions): ScopedWorker {
   // A child runs one job at a time.
   const sandbox = new ScopedWorker(where, `sandbox:${queueName}`, { name: queueName, concurrency: 1 }, options);
-  // Without this a child whose parent was killed lives on, with its connections: a socket keeps the event loop alive.
-  // Threads end with their process.
-  if (process.connected) process.once('disconnect', () => void sandbox.end().finally(() => process.exit()));
+  // Threads end with their process, and have no such property; false if the parent has gone already.
+  if (process.connected) process.once('disconnect', () => leave(sandbox));
+  else if (process.connected === false) leave(sandbox);
   return sandbox;
+}
+
+/** Without this a child whose parent was killed lives on, with its connections: a socket keeps the event loop alive. */
+function leave(sandbox: ScopedWorker): void {
+  // What fails from now on nobody can be told, a job's end included. BullMQ would try, fail, and try to tell of that, for ever.
+  process.removeAllListeners('uncaughtException').on('uncaughtException', () => {});
+  void sandbox.end().finally(() => process.exit());
 }
