@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -21,9 +22,9 @@ const PROCESSOR = (url: string) => `
   import { writeFileSync } from 'node:fs';
   import { threadId } from 'node:worker_threads';
   import { DelayedError } from 'bullmq';
-  import { currentScope } from './index.js';
-  import { scopeSandbox } from './integrations/bullmq/index.js';
-  import { defineRedisPool } from './redis/index.js';
+  import { currentScope } from 'scoped-pool';
+  import { scopeSandbox } from 'scoped-pool/bullmq';
+  import { defineRedisPool } from 'scoped-pool/redis';
 
   const pool = defineRedisPool('redis', { url: '${url}', service: 'sandbox', max: 10 });
   const child = threadId === 0 ? process.pid + '' : process.pid + '.' + threadId;
@@ -84,6 +85,16 @@ const RAW = (url: string) => `
   process.once('disconnect', () => setInterval(() => client.incr('orphan:' + process.pid), 1).unref());
   export default () => client.incr('n');`;
 
+/** A child that is given a job when nobody is connected with it any more. */
+const LATE = (file: URL) => `
+  import processor from '${file.href}';
+  const late = () => {
+    process.exitCode = 7;
+    processor({ id: '1', queueName: 'late', data: 'ignore' });
+  };
+  if (process.connected) process.once('disconnect', () => setImmediate(late));
+  else late();`;
+
 /** A program with a worker for a processor file, that does nothing else. */
 const PARENT = `
   const [, , bullmq, port, queue, file, threads, end] = process.argv;
@@ -135,7 +146,7 @@ function isAlive(pid: number): boolean {
 }
 
 afterEach(async () => {
-  await until(async () => Object.keys(await connections()).length === 0);
+  await until(async () => Object.keys(await connections()).length === 0, PATIENT);
   await redis().empty();
 });
 
@@ -186,7 +197,7 @@ describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
       expect(new Set(results.map(({ stats }) => stats))).toEqual(new Set([LIMIT]));
       expect(await connections()).toEqual(Object.fromEntries(children.map((child) => [child, LIMIT])));
       await worker.close();
-      await until(async () => Object.keys(await connections()).length === 0);
+      await until(async () => Object.keys(await connections()).length === 0, PATIENT);
       if (!useWorkerThreads) await until(() => !children.some((child) => isAlive(Number(child))));
     });
 
@@ -224,10 +235,13 @@ describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
 
     it('passes on that a job was delayed', async () => {
       const { queue, worker, outcomes } = await start();
+      const errors: unknown[] = [];
+      worker.on('error', (error) => errors.push(error));
       const job = await queue.add('job', 'delay');
+      await queue.add('job', 'idle');
       void worker.run();
-      await until(async () => (await job.getState()) === 'delayed', PATIENT);
-      expect([outcomes.completed.size, outcomes.failed.size]).toEqual([0, 0]);
+      await settled(outcomes, 1);
+      expect([await job.getState(), outcomes.completed.size, errors]).toEqual(['delayed', 1, []]);
       await worker.close();
     });
 
@@ -254,7 +268,7 @@ describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
       await redis().observer.rpush('finish', 'now');
       await closed;
       expect([outcomes.completed.size, outcomes.failed.size]).toEqual([1, 0]);
-      await until(async () => Object.keys(await connections()).length === 0);
+      await until(async () => Object.keys(await connections()).length === 0, PATIENT);
     });
   });
 
@@ -297,14 +311,25 @@ describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
         await until(async () => (todo === 'many' ? await job.isCompleted() : await redis().observer.get('begun')), PATIENT);
         const children = await connections();
         expect(Object.values(children)).toEqual([LIMIT]);
+        const pids = Object.keys(children).map((child) => Number.parseInt(child, 10));
+        onTestFinished(() => pids.filter(isAlive).forEach((pid) => void process.kill(pid, 'SIGKILL')));
         program.child.kill('SIGKILL');
         await ended(program);
-        await until(async () => Object.keys(await connections()).length === 0);
+        await until(async () => Object.keys(await connections()).length === 0, PATIENT);
         await until(() => !Object.keys(children).some((child) => isAlive(Number.parseInt(child, 10))));
         if (todo !== 'many' && !useThreads)
           expect(Object.keys(children).map((child) => existsSync(join(folder, `closed-${child}`)))).toEqual([true]);
       },
     );
+
+    it('ends a child whose parent has gone when its first job begins', async () => {
+      const late = written('late.mjs', LATE(processor));
+      const child = fork(late.pathname, { execArgv: [] });
+      onTestFinished(() => void child.kill('SIGKILL'));
+      child.disconnect();
+      await until(() => child.exitCode !== null || child.signalCode !== null, PATIENT);
+      expect(child.exitCode).toBe(7);
+    });
 
     it('would leave children with their connections, were they not scoped', async () => {
       const queue = await bull.queue();
