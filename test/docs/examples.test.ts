@@ -2,14 +2,17 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Scope } from 'scoped-pool';
 import { expectNoLeaks } from 'scoped-pool/testing';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { compileExample, useCompiled } from '../support/compiled.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const folder = join(import.meta.dirname, '../../examples');
 const redis = useRedis();
+const compiled = useCompiled();
 
 // Examples read it when they are loaded.
 beforeAll(() => {
@@ -36,16 +39,8 @@ describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
     const own = ['http.ts', 'postgres.ts'];
-    const below = [
-      'limits.ts',
-      'nestjs.ts',
-      'produce-in-job.ts',
-      'request-handler.ts',
-      'resources.ts',
-      'testing.ts',
-      'transaction.ts',
-      'worker.ts',
-    ];
+    const names = ['limits', 'nestjs', 'produce-in-job', 'request-handler', 'resources', 'sandbox', 'sandbox-processor', 'several-workers'];
+    const below = [...names, 'testing', 'transaction', 'worker'].map((name) => `${name}.ts`);
     expect(files).toEqual([...own, ...below].sort());
   });
 
@@ -72,6 +67,21 @@ describe('examples', () => {
     expect(await main(20)).toBe(60);
     // Two queues have one each, the worker two.
     expect((await redis().connectionsReceived()) - before).toBe(4);
+  });
+
+  it('several-workers.ts: each worker opens as many connections as its number, its function or the pool says', async () => {
+    const { main } = await import('../../examples/several-workers.ts');
+    expect(await main()).toEqual({ 'example-mails': 3, 'example-reports': 5, 'example-images': 10 });
+  });
+
+  it('sandbox.ts: each child process opens as many connections as its limit says, and leaves none', async () => {
+    const { main } = await import('../../examples/sandbox.ts');
+    const opened = await main(30, pathToFileURL(compileExample(compiled, 'sandbox-processor.ts')));
+    expect(opened.size).toBeGreaterThan(0);
+    expect(opened.size).toBeLessThanOrEqual(3);
+    expect(new Set(opened.values())).toEqual(new Set([2]));
+    expect(await redis().observer.get('example:thumbnails')).toBe('600');
+    await until(async () => (await redis().clients()).length === 0);
   });
 
   it('nestjs.ts: each queue opens as many connections as its limit says, and app.close() leaves nobody connected', async () => {
