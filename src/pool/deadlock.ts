@@ -33,6 +33,7 @@ export class DeadlockWatch {
 
   stop(): void {
     cancel(this.#timer);
+    this.#timer = undefined;
   }
 
   #watch(ms: number): void {

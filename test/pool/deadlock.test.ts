@@ -205,4 +205,22 @@ describe('a deadlock in one pool', () => {
       closing.open();
     });
   });
+
+  it('is seen also after all who waited were refused because no connection can be made', async () => {
+    const server = new Server();
+    const pool = poolOf(server, { max: 1, acquireTimeoutMs: 60_000, isFinal: () => true });
+    await withRoot(() =>
+      pool.use(async () => {
+        const first = pool.acquire();
+        await until(() => pool.stats().pending === 1);
+        server.onCreate = () => {
+          throw new Error('no more');
+        };
+        pool.resize(2);
+        await expect(first).rejects.toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
+        pool.resize(1);
+        await expect(pool.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
+      }),
+    );
+  });
 });
