@@ -216,6 +216,8 @@ describe('a deadlock in one pool', () => {
         server.onCreate = () => {
           throw new Error('no more');
         };
+        // What is held is of no use any more, and nothing else is open.
+        server.last?.die();
         pool.resize(2);
         await expect(first).rejects.toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
         pool.resize(1);
