@@ -57,7 +57,8 @@ export async function interleaveRounds(subjects: readonly Subject[], { rounds, l
   return times;
 }
 
-function shuffled<T>(values: readonly T[]): T[] {
+/** In an order that chance names. */
+export function shuffled<T>(values: readonly T[]): T[] {
   const keyed = values.map((value) => ({ value, key: Math.random() }));
   return keyed.sort((a, b) => a.key - b.key).map(({ value }) => value);
 }

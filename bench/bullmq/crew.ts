@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Queue } from 'bullmq';
+import { type Rounds, shuffled } from '../bench.ts';
+import type { Assignment, Cost, Task } from './child.ts';
+import type { Subject } from './subjects.ts';
+
+/** Jobs that each process does before it is measured. */
+const WARM_UP = 2_000;
+
+/** Jobs are added so many at a time. */
+const BATCH = 1_000;
+
+/** Who is measured, and how. */
+export interface Case extends Rounds {
+  readonly subjects: readonly Subject[];
+  readonly concurrency: number;
+  /** How often the processes are started anew: what chance has made of one must not stand for its subject. */
+  readonly starts: number;
+}
+
+/** What each subject took, round by round; what was measured in the same round stands at the same place. */
+export type Outcome = ReadonlyMap<string, readonly Cost[]>;
+
+/** Each subject in a process of its own, one at a time, round after round, in an order that chance names. */
+export async function measure(url: string, { subjects, concurrency, starts, rounds, loops }: Case): Promise<Outcome> {
+  const costs = new Map(subjects.map(({ name }): [string, Cost[]] => [name, []]));
+  for (let start = 0; start < starts; start++) {
+    const crew = await Promise.all(subjects.map((subject) => Member.start({ subject, url, concurrency })));
+    for (const member of crew) await member.work(WARM_UP);
+    for (let round = 0; round < rounds / starts; round++) {
+      for (const member of shuffled(crew)) costs.get(member.name)?.push(await member.work(loops));
+    }
+    await Promise.all(crew.map((member) => member.end()));
+  }
+  return costs;
+}
+
+let queues = 0;
+
+class Member {
+  readonly #child: ChildProcess;
+  readonly #assignment: Assignment;
+
+  private constructor(child: ChildProcess, assignment: Assignment) {
+    this.#child = child;
+    this.#assignment = assignment;
+  }
+
+  static async start(assignment: Assignment): Promise<Member> {
+    const file = fileURLToPath(new URL('./child.js', import.meta.url));
+    const child = fork(file, [JSON.stringify(assignment)], { execArgv: ['--expose-gc'] });
+    await answerOf(child);
+    return new Member(child, assignment);
+  }
+
+  get name(): string {
+    return this.#assignment.subject.name;
+  }
+
+  /** Has it empty a queue of so many jobs. */
+  async work(jobs: number): Promise<Cost> {
+    const { hostname: host, port } = new URL(this.#assignment.url);
+    const queue = new Queue(`queue-${++queues}`, { connection: { host, port: Number(port) } });
+    const job = { name: 'job', data: {}, opts: { removeOnComplete: true } };
+    for (let left = jobs; left > 0; left -= BATCH) await queue.addBulk(Array.from({ length: Math.min(left, BATCH) }, () => job));
+    const task: Task = { queue: queue.name, jobs };
+    this.#child.send(task);
+    const cost = (await answerOf(this.#child)) as Cost;
+    await queue.obliterate();
+    await queue.close();
+    return cost;
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill();
+    await once(this.#child, 'exit');
+  }
+}
+
+/** @throws when the child ends instead. */
+async function answerOf(child: ChildProcess): Promise<unknown> {
+  const over = new AbortController();
+  const exit = once(child, 'exit', { signal: over.signal }).then(([code]) => Promise.reject(new Error(`child ended with ${code}`)));
+  exit.catch(() => {});
+  try {
+    return (await Promise.race([once(child, 'message', { signal: over.signal }), exit]))[0];
+  } finally {
+    over.abort();
+  }
+}
