@@ -94,16 +94,16 @@ export class ScopedWorker {
     return this.#endedAtOnce;
   }
 
-  async #process(name: string, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
+  #process(name: string, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
     this.#jobs.add(name);
-    try {
-      return await runJob({ scope: this.scope, name, signal, options: this.#options, process });
-    } finally {
-      this.#jobs.delete(name);
-      this.#crowding.look();
-      if (this.#jobs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
-    }
+    return runJob({ scope: this.scope, name, signal, options: this.#options, process, onEnd: this.#onEnd });
   }
+
+  readonly #onEnd = (name: string): void => {
+    this.#jobs.delete(name);
+    this.#crowding.look();
+    if (this.#jobs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+  };
 
   readonly #tell = (error: unknown, where: string): void => {
     const onError = this.#onError;
