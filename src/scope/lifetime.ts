@@ -156,7 +156,9 @@ export class Lifetime extends Failing {
     }
     end(body);
     this.contents.running.removeBody(body);
-    await this.#end({});
+    const ended = this.#end({});
+    // Closed already, and to await it costs a promise more.
+    if (ended !== CLOSED) await ended;
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   }
