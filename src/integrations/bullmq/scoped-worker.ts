@@ -8,7 +8,8 @@ import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts
 /** The scope of a worker, and what comes of its jobs and of its end. */
 export class ScopedWorker {
   readonly scope: Scope;
-  readonly #jobs = new Set<string>();
+  /** The scopes of the jobs that run, by name. */
+  readonly #jobs = new Map<string, Scope>();
   readonly #options: BullScopeOptions;
   /** Told what cannot be thrown. */
   #onError: BullScopeOptions['onError'];
@@ -53,9 +54,20 @@ export class ScopedWorker {
     return this.#jobs.has(nameOf(id));
   }
 
+  /** Asks a job to stop: one whose processor takes no signal hears of it by its scope. @returns whether it runs here. */
+  cancel(id: string | undefined, reason: unknown): boolean {
+    const job = this.#jobs.get(nameOf(id));
+    job?.stop(reason);
+    return job !== undefined;
+  }
+
+  cancelAll(reason: unknown): void {
+    for (const job of [...this.#jobs.values()]) job.stop(reason);
+  }
+
   /** The names of the jobs that run. */
   get jobs(): readonly string[] {
-    return [...this.#jobs];
+    return [...this.#jobs.keys()];
   }
 
   /** Resolves when no job runs. */
@@ -95,11 +107,15 @@ export class ScopedWorker {
   }
 
   #process(name: string, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
-    this.#jobs.add(name);
-    return runJob({ scope: this.scope, name, signal, options: this.#options, process, onEnd: this.#onEnd });
+    const { scope } = this;
+    return runJob({ scope, name, signal, options: this.#options, process, onBegin: this.#onBegin, onEnd: this.#onEnd });
   }
 
-  readonly #onEnd = (name: string): void => {
+  readonly #onBegin = (job: Scope): void => {
+    this.#jobs.set(job.name, job);
+  };
+
+  readonly #onEnd = ({ name }: Scope): void => {
     this.#jobs.delete(name);
     this.#crowding.look();
     if (this.#jobs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();

@@ -24,6 +24,9 @@ export interface WorkerInside {
   processorAcceptsSignal: boolean;
   /** Called for each job, looked up each time; what it throws decides what becomes of the job. */
   callProcessJob(job: JobLike, token?: string, signal?: AbortSignal, ...rest: unknown[]): unknown;
+  /** From 5.64 on; aborts the signal that a job has, if it has one. */
+  cancelJob?(id: string, reason?: string, ...rest: unknown[]): boolean;
+  cancelAllJobs?(reason?: string, ...rest: unknown[]): void;
   close(force?: boolean, ...rest: unknown[]): Promise<void>;
   emit(event: string | symbol, ...args: unknown[]): boolean;
 }

@@ -245,6 +245,19 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       expect(told).toEqual([]);
     });
 
+    it('stops with all others at worker.cancelAllJobs(), and not when another one is cancelled', async () => {
+      const { queue, worker, outcomes } = await start(async (job) => {
+        const isFound = worker.cancelJob(`not-${job.id}`, 'why');
+        const { signal } = currentScope();
+        const before = signal.aborted;
+        worker.cancelAllJobs('all');
+        return [isFound, before, signal.reason];
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.completed.get('1')).toEqual([false, false, 'all']);
+    });
+
     it('completes when the processor takes no notice of its signal', async () => {
       const { queue, worker, outcomes, told } = await start(async (job) => {
         worker.cancelJob(String(job.id), 'why');
