@@ -1,11 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Marks } from '../../bench/soak/marks.ts';
 import { type Findings, failureOf, growth, type Sample } from '../../bench/soak/verdict.ts';
+import { useBench } from '../support/bench.ts';
 
 /** A heap that holds so many bytes more with each job, and moves by 0.1 MB up and down. */
 function heap(bytesPerJob: number): readonly Sample[] {
@@ -52,44 +48,16 @@ describe('the marks of the soak bench', () => {
   });
 });
 
-// Children run no TypeScript on Node 20; in the repository, so that what is compiled finds its packages.
-describe('npm run bench', () => {
-  const root = join(import.meta.dirname, '../..');
-  const build = join(root, '.cache', `soak-test-${process.pid}`);
-
-  beforeAll(() => {
-    execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-  }, 120_000);
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
-
-  const bench = async (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
-    const child = spawn(process.execPath, ['--expose-gc', join(build, 'bench/main.js'), ...args, '--json'], {
-      env: { ...process.env, ...env },
-    });
-    const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    return { code, errors, figures: JSON.parse(output.trim().split('\n').at(-1) ?? '') };
-  };
+describe('npm run bench -- soak', () => {
+  const bench = useBench();
 
   it.each([
     ['scopes', /^scopesLeft: \d+/m],
     ['jobs', /heap grew by \d+ ± \d+ bytes per job/],
-  ])('-- soak ends with 1 and says what it has found when %s are kept', { timeout: 120_000 }, async (leak, said) => {
+    ['listeners', /listeners grew from \d+ to \d+/],
+  ])('ends with 1 and says what it has found when %s are kept', { timeout: 120_000 }, async (leak, said) => {
     const { code, errors, figures } = await bench(['soak', '--seconds', '8', '--seed', '1'], { SOAK_LEAK: leak });
     expect([code, errors]).toEqual([1, expect.stringMatching(said)]);
     expect(figures).toMatchObject({ bench: 'soak', notEnded: 0, neverBegun: 0, maxOpen: 10, unhandledRejections: 0 });
-  });
-
-  it('-- bullmq says what the wrapper costs', { timeout: 180_000 }, async () => {
-    const { code, figures } = await bench(['bullmq', '--quick']);
-    expect(figures).toEqual({
-      bench: 'bullmq',
-      node: process.version,
-      ratios: {
-        cpu_wrapped_vs_als_on: expect.any(Number),
-        cpu_wrapped_vs_bare: expect.any(Number),
-        jobs_per_second_vs_bare: expect.any(Number),
-      },
-    });
-    expect(code).toBe(0);
   });
 });

@@ -1,0 +1,31 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll } from 'vitest';
+
+/** How a bench has ended. */
+interface Ended {
+  readonly code: number;
+  readonly errors: string;
+  /** What `--json` has printed last. */
+  readonly figures: Readonly<Record<string, unknown>>;
+}
+
+/** `npm run bench -- …args --json`, for one test file: a child runs no TypeScript on Node 20. */
+export function useBench(): (args: readonly string[], env?: NodeJS.ProcessEnv) => Promise<Ended> {
+  const root = join(import.meta.dirname, '../..');
+  // In the repository, so that what is compiled finds its packages.
+  const build = join(root, '.cache', `bench-${process.pid}-${Date.now()}`);
+  beforeAll(() => {
+    execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
+  }, 120_000);
+  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  return async (args, env = {}) => {
+    const options = ['--expose-gc', join(build, 'bench/main.js'), ...args, '--json'];
+    const child = spawn(process.execPath, options, { env: { ...process.env, ...env } });
+    const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+    return { code, errors, figures: JSON.parse(output.trim().split('\n').at(-1) ?? '') };
+  };
+}
