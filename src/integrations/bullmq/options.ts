@@ -32,8 +32,9 @@ export interface BullScopeOptions {
    */
   readonly onLeakedLease?: LeakPolicy | undefined;
   /**
-   * Whether jobs get BullMQ's abort signal, which their scope obeys, however many parameters the processor has. With
-   * false only a processor of three or more has one, as without us. Default true, of `scoped` false.
+   * Whether jobs get BullMQ's abort signal as third argument, however many parameters the processor has, for an
+   * AbortController per job. Without it only a processor of three or more does. `worker.cancelJob()` cancels the scope of
+   * a job in any case. Default false.
    */
   readonly abortable?: boolean | undefined;
   /**

@@ -11,6 +11,8 @@ export class ScopedWorker {
   /** The scopes of the jobs that run, by name. */
   readonly #jobs = new Map<string, Scope>();
   readonly #options: BullScopeOptions;
+  /** Whether it is told of every cancel; else the signal of each job tells. */
+  isTold = false;
   /** Told what cannot be thrown. */
   #onError: BullScopeOptions['onError'];
   readonly #crowding: Crowding;
@@ -47,7 +49,7 @@ export class ScopedWorker {
 
   /** Runs a job, whoever calls. Nothing of the caller reaches it: BullMQ goes on in the context of whoever called resume(), leases included. */
   run(id: string | undefined, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
-    return this.#run(nameOf(id), signal, process);
+    return this.#run(nameOf(id), this.isTold ? undefined : signal, process);
   }
 
   isRunning(id: string | undefined): boolean {

@@ -10,8 +10,8 @@ const WITH_SIGNAL = 3;
 
 /**
  * Wraps a processor, where the worker is made by somebody else: the worker that calls it gets a scope with its first
- * job, and closes it when it is closed; each job gets a child of it. As `scopeWorker`, but the function keeps its number
- * of parameters, by which BullMQ decides whether jobs have an abort signal: `abortable: true` asks for one.
+ * job, and closes it when it is closed; each job gets a child of it, as with `scopeWorker`. The function keeps its number
+ * of parameters, by which BullMQ decides whether jobs have an abort signal; with `abortable: true` they have one.
  *
  * Called by anybody but a worker, as in a test, it runs in a child of the current scope.
  *

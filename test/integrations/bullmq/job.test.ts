@@ -15,11 +15,12 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
   const { DelayedError, UnrecoverableError, WaitingChildrenError, RateLimitError } = module;
 
   /** A wrapped worker, its queue, what became of its jobs, and what `onError` was told. */
-  async function start(processor: Processor, options: { limit?: number; concurrency?: number } = {}) {
+  async function start(processor: Processor, options: { limit?: number; concurrency?: number; abortable?: boolean | undefined } = {}) {
     const queue = await bull.queue();
     const told: Told = [];
     const worker = scopeWorker(await bull.worker(queue, processor, { concurrency: options.concurrency ?? 1 }), {
       limits: { redis: options.limit ?? 10 },
+      abortable: options.abortable,
       onError: (error, where) => void told.push([error, where]),
     });
     return { queue, worker, outcomes: outcomesOf(worker), told };
@@ -191,19 +192,25 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
 
   describe('that is cancelled', () => {
     it.each([
-      [undefined, 0, true],
+      [undefined, 0, false],
       [true, 0, true],
       [false, 0, false],
+      [undefined, 3, true],
       [false, 3, true],
-    ])('with abortable %s and %i parameters has a signal: %s', async (abortable, length, has) => {
+    ])('with abortable %s and %i parameters has a signal as third argument: %s; its scope is cancelled', async (abortable, length, has) => {
       const queue = await bull.queue();
-      const process = async (...args: unknown[]) => args[2] instanceof AbortSignal;
+      const process = async (...args: unknown[]) => {
+        const job = args[0] as Job;
+        expect(worker.cancelJob(String(job.id), 'why')).toBe(true);
+        const { aborted, reason } = currentScope().signal;
+        return [args[2] instanceof AbortSignal && args[2].aborted, aborted, reason];
+      };
       Object.defineProperty(process, 'length', { value: length });
       const worker = scopeWorker(await bull.worker(queue, process), { abortable });
       const outcomes = outcomesOf(worker);
       await queue.add('job', {});
       await settled(outcomes, 1);
-      expect(outcomes.completed.get('1')).toBe(has);
+      expect(outcomes.completed.get('1')).toEqual([has, true, 'why']);
     });
 
     it('rejects an acquire that waits with an error whose cause is the reason, and leaves others alone', async () => {
