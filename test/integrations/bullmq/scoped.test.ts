@@ -66,7 +66,7 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(signals).toEqual([undefined, expect.any(AbortSignal), expect.any(AbortSignal)]);
   });
 
-  it('cancels the scope of a job by the abort signal', async () => {
+  it.each([undefined, true])('has the scope of a job cancelled with it, with abortable %s', async (abortable) => {
     const begun = new Gate();
     const processor = async () => {
       begun.open();
@@ -74,10 +74,10 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
       throw signal.reason;
     };
-    const { queue, worker, outcomes } = await start(scoped(processor, { abortable: true }));
+    const { queue, worker, outcomes } = await start(scoped(processor, { abortable }));
     const job = await queue.add('job', {});
     await begun.opened;
-    worker.cancelJob(String(job.id), 'why');
+    expect(worker.cancelJob(String(job.id), 'why')).toBe(true);
     await settled(outcomes, 1);
     expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_THROWN_VALUE', cause: 'why' }]);
   });
