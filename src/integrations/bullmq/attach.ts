@@ -30,13 +30,17 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
   const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>
     scoped.close(args[0] ?? false, async () => close.apply(self, args)),
   );
+  const emitInside = scope.bind(emit);
   override(worker, {
     [SCOPED]: scoped,
     close(this: WorkerInside, ...args: [boolean?, ...unknown[]]): Promise<void> {
       const closing = closeBoth(this, args);
       return scope.isWaitingForCaller ? notAwaited(closing, scope) : closing;
     },
-    emit: scope.bind(emit),
+    emit(this: WorkerInside, ...args: [string | symbol, ...unknown[]]): boolean {
+      // BullMQ tells of every job, and mostly nobody listens.
+      return (this.listenerCount(args[0]) > 0 ? emitInside : emit).apply(this, args);
+    },
   });
   scoped.isTold = tellOfCancel(worker, scoped);
   if (worker.closing) scoped.follow(worker.closing);

@@ -29,6 +29,7 @@ export interface WorkerInside {
   cancelAllJobs?(reason?: string, ...rest: unknown[]): void;
   close(force?: boolean, ...rest: unknown[]): Promise<void>;
   emit(event: string | symbol, ...args: unknown[]): boolean;
+  listenerCount(event: string | symbol): number;
 }
 
 /** What is read of a job. */
