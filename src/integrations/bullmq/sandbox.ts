@@ -42,7 +42,8 @@ function open(where: string, { queueName = 'unknown' }: SandboxedJob, options: S
 
 /** Without this a child whose parent was killed lives on, with its connections: a socket keeps the event loop alive. */
 function leave(sandbox: ScopedWorker): void {
-  // What fails from now on nobody can be told, a job's end included. BullMQ would try, fail, and try to tell of that, for ever.
-  process.removeAllListeners('uncaughtException').on('uncaughtException', () => {});
+  // As in a process that never had a parent. BullMQ would tell it how the job has ended, take the refusal for an uncaught
+  // exception and tell it that, again and again, without a turn of the event loop in between.
+  delete process.send;
   void sandbox.end().finally(() => process.exit());
 }
