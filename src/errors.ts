@@ -524,6 +524,18 @@ export class NoWorkerError extends ScopedPoolError {
   }
 }
 
+/** The reason with which `shutdown` cancels a job that had not ended within `graceMs`. */
+export class JobCancelledError extends ScopedPoolError {
+  readonly code = 'ERR_JOB_CANCELLED';
+
+  constructor(worker: string, waitedMs: number) {
+    super(
+      `job cancelled: worker "${worker}" shuts down, and the job had not ended after ${Math.round(waitedMs)} ms. ` +
+        'A job with attempts left runs again; let jobs be shorter, or raise graceMs',
+    );
+  }
+}
+
 /** `producer` or `flow` was called in a job of a worker that has no connection to Redis. */
 export class NotOnRedisError extends ScopedPoolError {
   readonly code = 'ERR_NOT_ON_REDIS';
@@ -533,6 +545,29 @@ export class NotOnRedisError extends ScopedPoolError {
       `${where}: worker "${worker}" keeps its jobs elsewhere than in Redis, and has no connection that could be shared. ` +
         'Make it once and close it with the scope: scopeOf(worker).open(() => new Queue(…), (queue) => queue.close())',
     );
+  }
+}
+
+/** What `shutdown` could not wait for. */
+export interface WorkerLeftovers {
+  /** Names of jobs that had not ended, or whose end could not be recorded. */
+  readonly pending: readonly string[];
+  readonly waitedMs: number;
+  /** Whether Redis could be talked to. */
+  readonly isReady: boolean;
+}
+
+/** `shutdown` could not close a worker in order and ended it by force. */
+export class WorkerTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_WORKER_TIMEOUT';
+  /** Names of jobs that had not ended, or whose end could not be recorded. BullMQ runs them again when their locks expire. */
+  readonly pending: readonly string[];
+
+  constructor(worker: string, { pending, waitedMs, isReady }: WorkerLeftovers) {
+    const left = pending.length === 0 ? 'no job was left' : `left behind: ${pending.join(', ')}`;
+    const advice = isReady ? 'Let jobs end on their AbortSignal, or raise graceMs or cancelMs' : 'Redis could not be reached; look there';
+    super(`worker "${worker}": ended by force after ${Math.round(waitedMs)} ms; ${left}. ${advice}`);
+    this.pending = pending;
   }
 }
 

@@ -46,6 +46,13 @@ const BAD: readonly (readonly [string, string, string])[] = [
   ['calls something «borrow»; see the words of CONTRIBUTING.md', 'pool/a.ts', 'export function borrow() {}'],
   ['calls something «Nursery»; see the words of CONTRIBUTING.md', 'scope/a.ts', 'export interface OpenNursery {}'],
   ['calls something «shutdown»; see the words of CONTRIBUTING.md', 'scope/a.ts', 'export class A { shutdown() {} }'],
+  ['calls something «shutdown»; see the words of CONTRIBUTING.md', 'scope/a.ts', 'export function shutdown() {}'],
+  ['calls something «shutdown»; see the words of CONTRIBUTING.md', 'integrations/bullmq/shutdown.ts', 'export const shutdown = 1;'],
+  [
+    'calls something «Shutdown»; see the words of CONTRIBUTING.md',
+    'integrations/bullmq/shutdown.ts',
+    'export interface ShutdownOptions {}',
+  ],
   ['uses setTimeout, which belongs to clock.ts', 'pool/a.ts', 'export const a = () => { setTimeout(a, 1); };'],
   ['uses setInterval, which belongs to clock.ts', 'pool/a.ts', 'export const a = () => { globalThis.setInterval(a, 1); };'],
   ['uses performance, which belongs to clock.ts', 'pool/a.ts', 'export const a = () => performance.now();'],
@@ -56,6 +63,7 @@ const BAD: readonly (readonly [string, string, string])[] = [
 ];
 
 const GOOD: readonly (readonly [string, string])[] = [
+  ['integrations/bullmq/shutdown.ts', 'export async function shutdown() {}'],
   ['redis/ioredis.ts', "import { Redis } from 'ioredis';\nexport const a = Redis;"],
   ['scope/a.ts', '// any console.log await Promise\nexport const a = \'any setTimeout() import("bullmq")\';'],
   ['scope/a.ts', 'export const a = async () => { await 1; };'],

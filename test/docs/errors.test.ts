@@ -54,6 +54,8 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.WorkerNotScopedError('Worker "mails"'), 'Wrap it first'],
   [new errors.NoWorkerError('producer("mails")', 'request'), 'or give options.connection'],
   [new errors.NotOnRedisError('producer("mails")', 'mails'), 'Make it once and close it with the scope'],
+  [new errors.JobCancelledError('mails', 5), 'raise graceMs'],
+  [new errors.WorkerTimeoutError('mails', { pending: ['mails/job:1'], waitedMs: 5, isReady: true }), 'Let jobs end on their AbortSignal'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
   [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],

@@ -2,7 +2,19 @@
 import { FlowProducer as Flow6, type Job as Job6, type Processor as Processor6, Queue as Queue6, Worker as Worker6 } from 'bullmq';
 import { FlowProducer as Flow5, type Job as Job5, type Processor as Processor5, Queue as Queue5, Worker as Worker5 } from 'bullmq-5';
 import type { Scope } from 'scoped-pool';
-import { flow, type ProducerOptions, producer, scoped, scopeOf, scopeSandbox, scopeWorker, withScopes } from 'scoped-pool/bullmq';
+import {
+  type ClosingReport,
+  flow,
+  handleSignals,
+  type ProducerOptions,
+  producer,
+  scoped,
+  scopeOf,
+  scopeSandbox,
+  scopeWorker,
+  shutdown,
+  withScopes,
+} from 'scoped-pool/bullmq';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function holds<T extends true>(): T;
@@ -265,3 +277,31 @@ flow(Worker5);
 flow(Flow6, { prefixed: 'own' });
 // @ts-expect-error an unknown option
 flow(Flow5, { prefixed: 'own' });
+// ---- shutdown and handleSignals
+
+const report = await shutdown([six, five, mine], { graceMs: 1_000, cancelMs: 100, force: false });
+holds<Equal<typeof report, ClosingReport>>();
+holds<Equal<ClosingReport, { readonly clean: boolean; readonly pending: readonly string[]; readonly forcedLeases: number }>>();
+void shutdown(six);
+void shutdown(five);
+void shutdown(new Worker6<Mail>('mails', '/processor.js', { connection }));
+void shutdown(new Worker5<Mail>('mails', '/processor.js', { connection }) as Worker5<Mail> | Worker6<Mail>);
+
+const handlers = handleSignals([six, five] as const, {
+  signals: ['SIGTERM', 'SIGHUP'],
+  onDone: async (result) => holds<Equal<typeof result, ClosingReport>>(),
+  exit: false,
+});
+holds<Equal<typeof handlers, Disposable>>();
+handleSignals(mine)[Symbol.dispose]();
+
+// @ts-expect-error a queue is no worker
+void shutdown(new Queue6('mails', { connection }));
+// @ts-expect-error a queue is no worker
+void shutdown([new Queue5('mails', { connection })]);
+// @ts-expect-error an unknown option
+void shutdown(six, { timeoutMs: 5 });
+// @ts-expect-error no such signal
+handleSignals(six, { signals: ['SIGSTOPP'] });
+// @ts-expect-error of shutdown alone
+handleSignals(six, { force: true });

@@ -3,7 +3,7 @@ import type { Scope } from '../../scope/index.ts';
 import { announce } from './around.ts';
 import type { BullScopeOptions } from './options.ts';
 import { ScopedWorker } from './scoped-worker.ts';
-import type { WorkerInside } from './worker.ts';
+import type { JobLike, WorkerInside } from './worker.ts';
 
 // For every copy of the library.
 const SCOPED = Symbol.for('scoped-pool.worker');
@@ -25,7 +25,7 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
   const scoped = new ScopedWorker(where, `worker:${worker.name}`, worker, options);
   const { scope } = scoped;
   announce(scope, worker);
-  const { close, emit } = worker;
+  const { close, emit, processJob } = worker;
   // Bound, and not run in it: whoever calls close(), BullMQ goes on in their context, leases included.
   const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>
     scoped.close(args[0] ?? false, async () => close.apply(self, args)),
@@ -41,9 +41,14 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
       // BullMQ tells of every job, and mostly nobody listens.
       return (this.listenerCount(args[0]) > 0 ? emitInside : emit).apply(this, args);
     },
+    ...(processJob && {
+      processJob(this: WorkerInside, ...args: [JobLike, ...unknown[]]): Promise<unknown> {
+        return scoped.follow(args[0].id, processJob.apply(this, args));
+      },
+    }),
   });
   scoped.isTold = tellOfCancel(worker, scoped);
-  if (worker.closing) scoped.follow(worker.closing);
+  if (worker.closing) scoped.endAfter(worker.closing);
   return scoped;
 }
 
@@ -72,7 +77,7 @@ function tellOfCancel(worker: WorkerInside, scoped: ScopedWorker): boolean {
       const hasSignal = cancelJob.apply(this, args);
       return scoped.cancel(args[0], args[1]) || hasSignal;
     },
-    cancelAllJobs(this: WorkerInside, ...args: [string?, ...unknown[]]) {
+    cancelAllJobs(this: WorkerInside, ...args: [unknown?, ...unknown[]]) {
       cancelAllJobs.apply(this, args);
       scoped.cancelAll(args[0]);
     },

@@ -1,71 +1,86 @@
 import { LeaseLeakedError, ThrownValueError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
-import type { BullScopeOptions } from './options.ts';
+import type { LeakPolicy } from './options.ts';
 
 /** Not `undefined`: to await that makes one promise more, and each costs where AsyncLocalStorage is on. */
 const NEXT = Promise.resolve();
 
-/** One job, on its way through the processor. */
-export interface JobRun {
-  /** The scope of the worker. */
-  readonly scope: Scope;
-  readonly name: string;
-  /** BullMQ's: `worker.cancelJob()`, a lost lock. */
-  readonly signal: AbortSignal | undefined;
-  readonly options: Pick<BullScopeOptions, 'onLeakedLease' | 'detach'>;
-  process(): unknown;
-  /** Told the scope of the job before it begins, and when it has come to its end, whichever. */
-  onBegin(jobScope: Scope): void;
-  onEnd(jobScope: Scope): void;
+/** Who knows of the jobs of a worker. */
+export interface JobWatcher {
+  /** A lease that a job has leaked was revoked, and the scope of the worker does not hear of it. */
+  onRevoked(leak: LeaseLeakedError): void;
+  /** A job has come to its end, whichever. */
+  onEnd(job: Job): void;
 }
 
-/**
- * Runs a job in a child of the worker's scope and ends what it began.
- *
- * @throws the very error that the processor threw, for BullMQ tells what to do by its class, or the first that was thrown
- * in a task of the job. A signal alone is no failure: what the processor makes of it counts. What is no error becomes
- * one, for BullMQ leaves a job that threw `undefined` active for ever.
- */
-export async function runJob({ scope, name, signal, options, process, onBegin, onEnd }: JobRun): Promise<unknown> {
-  let left: { readonly error: unknown } | undefined;
-  let leak: LeaseLeakedError | undefined;
-  const body = async (jobScope: Scope) => {
-    if (signal) obey(jobScope, signal);
+/** The scope of one job, on its way through the processor: a child of the worker's. */
+export class Job extends Scope {
+  readonly #policy: LeakPolicy;
+  readonly #watcher: JobWatcher;
+  /** What the processor threw that had put the job elsewhere in the queue. */
+  #left: { readonly error: unknown } | undefined;
+  #leak: LeaseLeakedError | undefined;
+
+  constructor(worker: Scope, name: string, policy: LeakPolicy, watcher: JobWatcher) {
+    super({ parent: worker, name }, 'lexical');
+    this.#policy = policy;
+    this.#watcher = watcher;
+  }
+
+  /**
+   * Runs the job and ends what it began.
+   *
+   * @throws the very error that the processor threw, for BullMQ tells what to do by its class, or the first that was
+   * thrown in a task of the job. A signal alone is no failure: what the processor makes of it counts. What is no error
+   * becomes one, for BullMQ leaves a job that threw `undefined` active for ever.
+   */
+  process(processor: () => unknown, detach: boolean): Promise<unknown> {
+    // Not one more async function: with AsyncLocalStorage on, each promise costs on Node 20.
+    return this.complete(() => this.#body(processor, detach)).then(
+      (result) => this.#end(result),
+      (failure: unknown) => this.#fail(failure),
+    );
+  }
+
+  /** Cancels the job with its signal, or at once. */
+  stopWith(signal: AbortSignal): void {
+    const stop = () => this.stop(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  }
+
+  override report(error: unknown, from: string): void {
+    if (!(error instanceof LeaseLeakedError) || this.#policy === 'report') return super.report(error, from);
+    this.#watcher.onRevoked(error);
+    if (this.#policy === 'fail') this.#leak ??= error;
+  }
+
+  async #body(processor: () => unknown, detach: boolean): Promise<unknown> {
     // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
     // would stay there for the next jobs; after an await it is the job's own.
-    if (options.detach ?? true) await NEXT;
+    if (detach) await NEXT;
     try {
-      return await process();
+      return await processor();
     } catch (error) {
-      if (!hasLeft(error)) throw asError(error, name);
-      left = { error };
-      return jobScope.stop(error);
+      if (!hasLeft(error)) throw asError(error, this.name);
+      this.#left = { error };
+      return this.stop(error);
     }
-  };
-  const onSuppressed = (error: unknown, from: string) => {
-    if (!(error instanceof LeaseLeakedError) || options.onLeakedLease === undefined || options.onLeakedLease === 'report')
-      return scope.report(error, `${name}/${from}`);
-    if (options.onLeakedLease === 'fail') leak ??= error;
-  };
-  // Not withScope(), nor more async functions than these: with AsyncLocalStorage on, each promise costs on Node 20.
-  const own = new Scope({ parent: scope, name, onSuppressed }, 'lexical');
-  onBegin(own);
-  try {
-    const result = await own.complete(body);
-    if (!left && !leak) return result;
-  } catch (failure) {
-    if (!left) throw asError(failure, name);
-    scope.report(failure, name);
-  } finally {
-    onEnd(own);
   }
-  throw left ? left.error : leak;
-}
 
-function obey(scope: Scope, signal: AbortSignal): void {
-  const stop = () => scope.stop(signal.reason);
-  if (signal.aborted) stop();
-  else signal.addEventListener('abort', stop, { once: true });
+  #end(result: unknown): unknown {
+    this.#watcher.onEnd(this);
+    if (this.#left) throw this.#left.error;
+    if (this.#leak) throw this.#leak;
+    return result;
+  }
+
+  #fail(failure: unknown): never {
+    this.#watcher.onEnd(this);
+    if (!this.#left) throw asError(failure, this.name);
+    this.parent?.report(failure, this.name);
+    throw this.#left.error;
+  }
 }
 
 const MOVES = new Set(['DelayedError', 'WaitingError', 'WaitingChildrenError']);

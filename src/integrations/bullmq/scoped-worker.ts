@@ -1,27 +1,45 @@
+import { LeaseLeakedError } from '../../errors.ts';
 import { setQuota } from '../../pool/quota.ts';
-import { Scope } from '../../scope/index.ts';
+import { type CloseOptions, Scope } from '../../scope/index.ts';
 import { Crowding } from './crowding.ts';
-import { runJob } from './job.ts';
+import { Job, type JobWatcher } from './job.ts';
 import { limitsOf } from './limits.ts';
 import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts';
+
+const NO_GRACE: CloseOptions = { graceMs: 0 };
 
 /** The scope of a worker, and what comes of its jobs and of its end. */
 export class ScopedWorker {
   readonly scope: Scope;
-  /** The scopes of the jobs that run, by name. */
-  readonly #jobs = new Map<string, Scope>();
-  readonly #options: BullScopeOptions;
   /** Whether it is told of every cancel; else the signal of each job tells. */
   isTold = false;
+  /** The jobs that run, by name. */
+  readonly #jobs = new Map<string, Job>();
+  /** The names of jobs whose end Redis has not been told; BullMQ tells it after the processor has returned. */
+  readonly #unrecorded = new Map<Promise<unknown>, string>();
+  /** What was revoked since the scope began to close. */
+  readonly #revoked = new Set<unknown>();
+  readonly #options: BullScopeOptions;
   /** Told what cannot be thrown. */
   #onError: BullScopeOptions['onError'];
   readonly #crowding: Crowding;
-  readonly #run: (name: string, signal: AbortSignal | undefined, process: () => unknown) => Promise<unknown>;
+  readonly #watcher: JobWatcher = {
+    onRevoked: (leak) => this.#onRevoked(leak),
+    onEnd: ({ name }) => {
+      this.#jobs.delete(name);
+      this.#crowding.look();
+    },
+  };
+  readonly #run: (job: Job, processor: () => unknown) => Promise<unknown>;
   #isClosing = false;
   #endedAtOnce: Promise<void> | undefined;
-  #onIdle: (() => void)[] = [];
 
-  /** @param where Who asks, as the user wrote it. @param name Of the scope. @param options Checked by whoever asks. @throws InvalidOptionError for what a function or the environment says, ScopeClosedError. */
+  /**
+   * @param where Who asks, as the user wrote it.
+   * @param name Of the scope.
+   * @param options Checked by whoever asks.
+   * @throws InvalidOptionError for what a function or the environment says, ScopeClosedError.
+   */
   constructor(where: string, name: string, worker: WorkerFacts, options: BullScopeOptions) {
     const { scope: shared, graceMs, onError } = options;
     const limits = limitsOf(where, options, worker);
@@ -33,12 +51,17 @@ export class ScopedWorker {
       name,
       limits: shared ? undefined : limits,
       graceMs,
-      onError: this.#tell,
-      onSuppressed: this.#tell,
+      onError: this.tell,
+      onSuppressed: (error, from) => {
+        this.#onRevoked(error);
+        this.tell(error, from);
+      },
     });
     if (shared && limits) setQuota(this.scope, limits);
     this.#crowding = new Crowding(this.scope, worker);
-    this.#run = this.scope.bind((name, signal, process) => this.#process(name, signal, process));
+    const { detach = true } = options;
+    // Nothing of the caller reaches a job: BullMQ goes on in the context of whoever called resume(), leases included.
+    this.#run = this.scope.bind((job, processor) => job.process(processor, detach));
   }
 
   /** The same worker is wrapped again. @throws InvalidOptionError */
@@ -47,9 +70,12 @@ export class ScopedWorker {
     if (options.onError) this.#onError = options.onError;
   }
 
-  /** Runs a job, whoever calls. Nothing of the caller reaches it: BullMQ goes on in the context of whoever called resume(), leases included. */
-  run(id: string | undefined, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
-    return this.#run(nameOf(id), this.isTold ? undefined : signal, process);
+  /** Runs a job, whoever calls. @throws ScopeClosedError, or what {@link Job.process} rejects with. */
+  run(id: string | undefined, signal: AbortSignal | undefined, processor: () => unknown): Promise<unknown> {
+    const job = new Job(this.scope, nameOf(id), this.#options.onLeakedLease ?? 'report', this.#watcher);
+    if (signal && !this.isTold) job.stopWith(signal);
+    this.#jobs.set(job.name, job);
+    return this.#run(job, processor);
   }
 
   isRunning(id: string | undefined): boolean {
@@ -63,26 +89,34 @@ export class ScopedWorker {
     return job !== undefined;
   }
 
+  /** The same for all jobs; and once BullMQ has closed, for what else runs in the scope. */
   cancelAll(reason: unknown): void {
     for (const job of [...this.#jobs.values()]) job.stop(reason);
+    // Whoever closes it hears how that ends.
+    if (this.scope.state !== 'open') this.scope.close(NO_GRACE).catch(() => {});
   }
 
-  /** The names of the jobs that run. */
+  /** The names of the jobs that run, or whose end Redis has not been told. */
   get jobs(): readonly string[] {
-    return [...this.#jobs.keys()];
+    return [...new Set([...this.#jobs.keys(), ...this.#unrecorded.values()])];
   }
 
-  /** Resolves when no job runs. */
-  whenIdle(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#jobs.size === 0) resolve();
-      else this.#onIdle.push(resolve);
-    });
+  /** How many leases were revoked while their holders were at work: the scope closed over their heads. */
+  get forcedLeases(): number {
+    return this.#revoked.size;
+  }
+
+  /** Knows of a job until BullMQ has done with it. */
+  follow<T>(id: string | undefined, processed: Promise<T>): Promise<T> {
+    this.#unrecorded.set(processed, nameOf(id));
+    const done = () => void this.#unrecorded.delete(processed);
+    processed.then(done, done);
+    return processed;
   }
 
   /** The worker was being closed before it had a scope. */
-  follow(closing: Promise<unknown>): void {
-    const end = () => this.scope.close().catch((error: unknown) => this.#tell(error, 'close'));
+  endAfter(closing: Promise<unknown>): void {
+    const end = () => this.scope.close().catch((error: unknown) => this.tell(error, 'close'));
     closing.then(end, end);
   }
 
@@ -96,34 +130,22 @@ export class ScopedWorker {
       failure = { error };
     });
     if (force) await this.end();
-    else if (failure) await this.scope.close().catch((error: unknown) => this.#tell(error, 'close'));
+    else if (failure) await this.scope.close().catch((error: unknown) => this.tell(error, 'close'));
     else await this.scope.close();
     if (failure) throw failure.error;
   }
 
   /** Cancels what runs and closes the scope. */
-  end(): Promise<void> {
+  end(options: CloseOptions = NO_GRACE): Promise<void> {
+    const ended = this.scope.close(options);
     // Whoever forces does not want to hear of what was left behind, and least of all as an unhandled rejection.
-    this.#endedAtOnce ??= this.scope.close({ graceMs: 0 }).catch((error: unknown) => this.#tell(error, 'close'));
+    if (this.#endedAtOnce) ended.catch(() => {});
+    else this.#endedAtOnce = ended.catch((error: unknown) => this.tell(error, 'close'));
     return this.#endedAtOnce;
   }
 
-  #process(name: string, signal: AbortSignal | undefined, process: () => unknown): Promise<unknown> {
-    const { scope } = this;
-    return runJob({ scope, name, signal, options: this.#options, process, onBegin: this.#onBegin, onEnd: this.#onEnd });
-  }
-
-  readonly #onBegin = (job: Scope): void => {
-    this.#jobs.set(job.name, job);
-  };
-
-  readonly #onEnd = ({ name }: Scope): void => {
-    this.#jobs.delete(name);
-    this.#crowding.look();
-    if (this.#jobs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
-  };
-
-  readonly #tell = (error: unknown, where: string): void => {
+  /** Tells `onError` what can be thrown to nobody. */
+  readonly tell = (error: unknown, where: string): void => {
     const onError = this.#onError;
     if (!onError) return this.#handUp(error, where);
     const call = async () => onError(error, where);
@@ -131,6 +153,11 @@ export class ScopedWorker {
       warn(thrown, 'onError');
       warn(error, where);
     });
+  };
+
+  readonly #onRevoked = (error: unknown): void => {
+    // What a job leaves behind that has ended is a leak like any other.
+    if (error instanceof LeaseLeakedError && this.scope.state !== 'open') this.#revoked.add(error);
   };
 
   /** Of a scope that is shared others hear. */

@@ -24,10 +24,14 @@ export interface WorkerInside {
   processorAcceptsSignal: boolean;
   /** Called for each job, looked up each time; what it throws decides what becomes of the job. */
   callProcessJob(job: JobLike, token?: string, signal?: AbortSignal, ...rest: unknown[]): unknown;
+  /** Calls that one, and tells Redis what came of the job. */
+  processJob?(job: JobLike, ...rest: unknown[]): Promise<unknown>;
   /** From 5.64 on; aborts the signal that a job has, if it has one. */
   cancelJob?(id: string, reason?: string, ...rest: unknown[]): boolean;
-  cancelAllJobs?(reason?: string, ...rest: unknown[]): void;
+  cancelAllJobs?(reason?: unknown, ...rest: unknown[]): void;
   close(force?: boolean, ...rest: unknown[]): Promise<void>;
+  /** With true it only stops taking jobs. */
+  pause(doNotWaitActive?: boolean): Promise<void>;
   emit(event: string | symbol, ...args: unknown[]): boolean;
   listenerCount(event: string | symbol): number;
 }
@@ -48,6 +52,14 @@ export function insideOf(where: string, worker: unknown): WorkerInside {
   if (worker.childPool) throw new SandboxedWorkerError(worker.name);
   if (worker.closing) throw new WorkerClosedError(worker.name);
   return worker;
+}
+
+/** Workers in any state and of any kind, each once. @param where Who asks. @throws NotAWorkerError */
+export function workersIn(where: string, workers: unknown): readonly WorkerInside[] {
+  return [...new Set(Array.isArray(workers) ? (workers as unknown[]) : [workers])].map((worker) => {
+    if (isWorker(worker)) return worker;
+    throw new NotAWorkerError(where, `its first argument must be a Worker of BullMQ 5 or 6, or an array of them; got ${describe(worker)}`);
+  });
 }
 
 /** The worker that has called a processor; `undefined` when somebody else has. */
