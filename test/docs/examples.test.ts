@@ -40,7 +40,7 @@ describe('examples', () => {
     const files = readdirSync(folder).sort();
     const own = ['http.ts', 'postgres.ts'];
     const names = ['limits', 'nestjs', 'produce-in-job', 'request-handler', 'resources', 'sandbox', 'sandbox-processor', 'several-workers'];
-    const below = [...names, 'testing', 'transaction', 'worker'].map((name) => `${name}.ts`);
+    const below = [...names, 'shutdown', 'testing', 'transaction', 'worker'].map((name) => `${name}.ts`);
     expect(files).toEqual([...own, ...below].sort());
   });
 
@@ -54,6 +54,18 @@ describe('examples', () => {
     expect(stats).toMatchObject({ max: 5, acquired: 100, inUse: 0, leaked: 0 });
     expect(stats.created).toBeLessThanOrEqual(5);
     expect(await redis().observer.mget('example:sent', 'example:quota')).toEqual(['50', '-50']);
+  });
+
+  it('shutdown.ts: the job ends before the worker does', async () => {
+    const { main } = await import('../../examples/shutdown.ts');
+    const events: string[] = [];
+    const report = await main(false, (event) => {
+      events.push(event);
+      if (event === 'job begun') process.emit('SIGTERM');
+    });
+    expect(report).toEqual({ clean: true, pending: [], forcedLeases: 0 });
+    expect(events).toEqual(['job begun', 'job completed']);
+    expect(await redis().observer.get('example:pages')).toBe('20');
   });
 
   it('limits.ts: each worker opens as many connections as its limit says', async () => {

@@ -1,5 +1,5 @@
 import { definePool, Scope, ScopedPoolError, withRoot } from 'scoped-pool';
-import { scopeWorker, type WorkerLike } from 'scoped-pool/bullmq';
+import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
 import { defineRedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
@@ -17,6 +17,14 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   'option of scopeWorker, scoped, withScopes': {
     declared: [['src/integrations/bullmq/options.ts', 'BullScopeOptions']],
     refuse: (options) => scopeWorker({} as WorkerLike, options),
+  },
+  'option of shutdown': {
+    declared: [['src/integrations/bullmq/shutdown.ts', 'ClosingOptions']],
+    refuse: (options) => shutdown([], options),
+  },
+  'option of handleSignals': {
+    declared: [['src/integrations/bullmq/signals.ts', 'SignalOptions']],
+    refuse: (options) => handleSignals([], options),
   },
   'option of defineRedisPool': {
     declared: [['src/redis/options.ts', 'RedisPoolOptions']],
