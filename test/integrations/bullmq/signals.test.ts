@@ -1,0 +1,44 @@
+import { type ClosingReport, handleSignals, scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { useRedis } from '../../support/redis.ts';
+import { Bull, VERSIONS, type Worker } from './bull.ts';
+
+const redis = useRedis();
+const count = () => process.listenerCount('SIGUSR2') + process.listenerCount('SIGTERM');
+
+// What ends a process is in the kill matrix.
+describe.each(VERSIONS.slice(0, 1))('handleSignals() on %s', (_, module) => {
+  const bull = new Bull(module, redis);
+  const worker = async () => scopeWorker(await bull.worker(await bull.queue(), async () => {}));
+
+  it('ends the workers that are in the array when the signal comes, and then calls onDone', async () => {
+    const workers: Worker[] = [await worker()];
+    const report = await new Promise<ClosingReport>((resolve) => {
+      const handlers = handleSignals(workers, { signals: ['SIGUSR2'], exit: false, onDone: resolve });
+      onTestFinished(() => handlers[Symbol.dispose]());
+      worker().then((late) => {
+        workers.push(late);
+        process.emit('SIGUSR2');
+      });
+    });
+    expect(report).toEqual({ clean: true, pending: [], forcedLeases: 0 });
+    expect(workers.map((one) => scopeOf(one).state)).toEqual(['closed', 'closed']);
+  });
+
+  it('takes its handlers off when it is disposed of', async () => {
+    const before = count();
+    const handlers = handleSignals(await worker(), { signals: ['SIGUSR2', 'SIGTERM'] });
+    expect(count()).toBe(before + 2);
+    handlers[Symbol.dispose]();
+    expect(count()).toBe(before);
+  });
+
+  it('refuses what is no worker, and wrong options, and listens to nothing then', async () => {
+    const before = count();
+    const one = await worker();
+    expect(() => handleSignals([{} as Worker])).toThrow(expect.objectContaining({ code: 'ERR_NOT_A_WORKER' }));
+    for (const options of [{ signals: ['SIGKILL'] }, { signals: [] }, { signals: ['TERM'] }, { onDone: 1 }, { exit: 1 }, { force: true }])
+      expect(() => handleSignals(one, options as object)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_OPTION' }));
+    expect(count()).toBe(before);
+  });
+});
