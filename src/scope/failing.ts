@@ -3,8 +3,9 @@ import { CHANNELS, publish } from '../channels.ts';
 import { ScopeCancelledError } from '../errors.ts';
 import { DONE, LazyAbort } from './abort.ts';
 import { Contents } from './contents.ts';
-import type { Lifetime, ScopeKind } from './lifetime.ts';
+import type { Lifetime } from './lifetime.ts';
 import type { ScopeOptions } from './options.ts';
+import type { ScopeKind } from './state.ts';
 
 /** How a scope fails and is cancelled: the first failure stops the rest, later ones are reported. */
 export abstract class Failing {

@@ -8,24 +8,17 @@ import { checkCopy } from './copy.ts';
 import { Failing } from './failing.ts';
 import { asOne } from './failures.ts';
 import type { Single } from './holdings.ts';
-import { type Limits, type QuotaLimits, unknownLimits } from './limits.ts';
+import { type Limits, NO_LIMITS, type QuotaLimits, unknownLimits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
+import type { Outcome, ScopeKind, ScopeState } from './state.ts';
 import { publishBegin, publishEnd } from './tracing.ts';
 import { end, isInside, type Work } from './work.ts';
 
-/**
- *     open ── close() ──▶ draining ── all ended, or cancelled ──▶ unwinding ── all stopped ──▶ closed
- */
-export type ScopeState = 'open' | 'draining' | 'unwinding' | 'closed';
-
-/**
- * Who ends a scope. `open`: whoever made it, else its parent. `lexical`: the end of `withScope`'s body.
- * `inner`: the resource whose callbacks run in it.
- */
-export type ScopeKind = 'open' | 'lexical' | 'inner';
-
 const CLOSED = Promise.resolve();
-const NO_LIMITS: Limits = {};
+const NO_ERRORS: readonly unknown[] = [];
+const NO_OPTIONS: ScopeOptions = {};
+/** Closes as the options of the scope say. */
+const AS_SET: CloseOptions = {};
 
 /** How a scope begins, fails and ends; what can be done in it is {@link Scope}'s. */
 export class Lifetime extends Failing {
@@ -141,26 +134,27 @@ export class Lifetime extends Failing {
     this.contents.holdings.removeSingle(key, single);
   }
 
-  /** @internal Runs the body of the scope and ends it. @throws the first failure, as it is. */
-  async complete<R>(fn: (scope: this) => R | PromiseLike<R>): Promise<R> {
+  /**
+   * @internal Runs the body of the scope and ends it. Not an async function: where AsyncLocalStorage is on, each promise
+   * costs more than all else here.
+   *
+   * @throws the first failure, as it is.
+   */
+  complete<R>(fn: (scope: this) => R | PromiseLike<R>): Promise<R> {
     const outer = currentFrame();
     const body: Work = { scope: this, outer: outer?.work as Work | undefined, ended: false };
     this.contents.running.addBody(body);
-    let outcome: { readonly value: R } | { readonly error: unknown };
+    const onFailed = (error: unknown) => {
+      if (!this.isEcho(error)) this.failWith(error, 'body');
+      return this.#endBody<R>(body, { error });
+    };
     try {
       if (this.isStopped) throw this.abort.reason;
-      outcome = { value: await enterFrame({ scope: this, work: body, held: outer?.held }, () => fn(this)) };
+      const result = enterFrame({ scope: this, work: body, held: outer?.held }, fn as (scope: Lifetime) => R | PromiseLike<R>, this);
+      return Promise.resolve(result).then((value) => this.#endBody(body, { value }), onFailed);
     } catch (error) {
-      outcome = { error };
-      if (!this.isEcho(error)) this.failWith(error, 'body');
+      return Promise.reject(error).catch(onFailed);
     }
-    end(body);
-    this.contents.running.removeBody(body);
-    const ended = this.#end({});
-    // Closed already, and to await it costs a promise more.
-    if (ended !== CLOSED) await ended;
-    if ('error' in outcome) throw outcome.error;
-    return outcome.value;
   }
 
   /** @internal Runs a closer: as work of the scope, so that it may still acquire. */
@@ -184,8 +178,25 @@ export class Lifetime extends Failing {
     if (!isInsideIt) throw new ScopeClosedError(this.name, state);
   }
 
+  /** What comes of the body when the scope is closed. @throws */
+  protected conclude<R>(outcome: Outcome<R>): R {
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
+  }
+
+  #endBody<R>(body: Work, outcome: Outcome<R>): R | Promise<R> {
+    end(body);
+    this.contents.running.removeBody(body);
+    const ended = this.#end(AS_SET);
+    if (ended === CLOSED) return this.conclude(outcome);
+    return ended.then(
+      () => this.conclude(outcome),
+      (error: unknown) => this.conclude({ error }),
+    );
+  }
+
   protected onFailure(): void {
-    if (this.kind === 'open') this.#handUp(this.#end({}));
+    if (this.kind === 'open') this.#handUp(this.#end(AS_SET));
   }
 
   /** Nobody awaits a scope that was opened by hand: its parent fails; at a root the rejection is nobody's, and the process hears of it. */
@@ -204,7 +215,7 @@ export class Lifetime extends Failing {
     }
     if (this.contents.isEmpty) {
       this.#ended = this.failure ? Promise.reject(this.failure.error) : CLOSED;
-      this.#letGo([], this.failure);
+      this.#letGo(NO_ERRORS, this.failure);
       return this.#ended;
     }
     const graceMs = options.graceMs ?? this.options.graceMs ?? (this.kind === 'open' ? 10_000 : Number.POSITIVE_INFINITY);
@@ -234,6 +245,6 @@ export class Lifetime extends Failing {
     if (this.parent) this.parent.dismiss(this);
     else shared.roots.delete(this);
     const hasLeftBehind = errors.some((error) => error instanceof ScopeTimeoutError);
-    this.letGo(hasLeftBehind ? { onSuppressed: this.options.onSuppressed } : {});
+    this.letGo(hasLeftBehind ? { onSuppressed: this.options.onSuppressed } : NO_OPTIONS);
   }
 }

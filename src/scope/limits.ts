@@ -8,6 +8,10 @@ export type Limit = number | { readonly max?: number; readonly acquireTimeoutMs?
 /** Limits by the name of the pool. They replace what the pool's definition says. */
 export type Limits = Readonly<Record<string, Limit>>;
 
+/** Those of a scope that sets none. */
+export const NO_LIMITS: Limits = {};
+const NONE: readonly UnknownLimitError[] = [];
+
 /** What a scope and those below it may use of the pools of their root. How that is held is the business of pools. */
 export interface QuotaLimits {
   readonly limits: Limits;
@@ -22,8 +26,10 @@ interface Limited {
 }
 
 /** Of the limits that a scope has set, those of pools that nobody has defined. */
-export function unknownLimits({ name, limits, quota, parent }: Limited): UnknownLimitError[] {
+export function unknownLimits({ name, limits, quota, parent }: Limited): readonly UnknownLimitError[] {
   const own = quota === parent?.quota ? undefined : quota?.limits;
+  // Of most scopes, and one is closed with every request and job.
+  if (limits === NO_LIMITS && !own) return NONE;
   const unknown = Object.keys({ ...limits, ...own }).filter((limit) => !shared.pools.has(limit));
   return unknown.map((limit) => new UnknownLimitError(name, limit, [...shared.pools.keys()]));
 }

@@ -4,10 +4,11 @@ import { ScopeClosedError } from '../errors.ts';
 import { BRAND, isBranded } from './brand.ts';
 import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
 import { checkCopy } from './copy.ts';
-import { Lifetime, type ScopeKind } from './lifetime.ts';
+import { Lifetime } from './lifetime.ts';
 import { listen, type Source } from './listen.ts';
 import { checkCloser, checkFunction, checkSpawn, type ScopeOptions } from './options.ts';
 import { Resource } from './resource.ts';
+import type { ScopeKind } from './state.ts';
 import { RunningTask, type SpawnOptions, type Task, type TaskContext } from './task.ts';
 
 /**

@@ -37,9 +37,9 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
       const closing = closeBoth(this, args);
       return scope.isWaitingForCaller ? notAwaited(closing, scope) : closing;
     },
-    emit(this: WorkerInside, ...args: [string | symbol, ...unknown[]]): boolean {
+    emit(this: WorkerInside, event: string | symbol, ...args: unknown[]): boolean {
       // BullMQ tells of every job, and mostly nobody listens.
-      return (this.listenerCount(args[0]) > 0 ? emitInside : emit).apply(this, args);
+      return this.listenerCount(event) > 0 ? emitInside.call(this, event, ...args) : emit.call(this, event, ...args);
     },
     ...(processJob && {
       processJob(this: WorkerInside, ...args: [JobLike, ...unknown[]]): Promise<unknown> {

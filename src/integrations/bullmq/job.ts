@@ -1,8 +1,8 @@
 import { LeaseLeakedError, ThrownValueError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
+import type { Outcome } from '../../scope/state.ts';
 import type { LeakPolicy } from './options.ts';
 
-/** Not `undefined`: to await that makes one promise more, and each costs where AsyncLocalStorage is on. */
 const NEXT = Promise.resolve();
 
 /** Who knows of the jobs of a worker. */
@@ -35,11 +35,9 @@ export class Job extends Scope {
    * becomes one, for BullMQ leaves a job that threw `undefined` active for ever.
    */
   process(processor: () => unknown, detach: boolean): Promise<unknown> {
-    // Not one more async function: with AsyncLocalStorage on, each promise costs on Node 20.
-    return this.complete(() => this.#body(processor, detach)).then(
-      (result) => this.#end(result),
-      (failure: unknown) => this.#fail(failure),
-    );
+    // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
+    // would stay there for the next jobs; in a turn of its own it is the job's own.
+    return this.complete(() => (detach ? NEXT.then(processor) : processor()));
   }
 
   /** Cancels the job with its signal, or at once. */
@@ -55,31 +53,22 @@ export class Job extends Scope {
     if (this.#policy === 'fail') this.#leak ??= error;
   }
 
-  async #body(processor: () => unknown, detach: boolean): Promise<unknown> {
-    // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
-    // would stay there for the next jobs; after an await it is the job's own.
-    if (detach) await NEXT;
-    try {
-      return await processor();
-    } catch (error) {
-      if (!hasLeft(error)) throw asError(error, this.name);
-      this.#left = { error };
-      return this.stop(error);
+  protected override failWith(error: unknown, from: string): void {
+    if (from !== 'body' || !hasLeft(error)) return super.failWith(error, from);
+    this.#left = { error };
+    this.stop(error);
+  }
+
+  protected override conclude<R>(outcome: Outcome<R>): R {
+    this.#watcher.onEnd(this);
+    const left = this.#left;
+    if (left) {
+      if ('error' in outcome && outcome.error !== left.error) this.parent?.report(outcome.error, this.name);
+      throw left.error;
     }
-  }
-
-  #end(result: unknown): unknown {
-    this.#watcher.onEnd(this);
-    if (this.#left) throw this.#left.error;
+    if ('error' in outcome) throw asError(outcome.error, this.name);
     if (this.#leak) throw this.#leak;
-    return result;
-  }
-
-  #fail(failure: unknown): never {
-    this.#watcher.onEnd(this);
-    if (!this.#left) throw asError(failure, this.name);
-    this.parent?.report(failure, this.name);
-    throw this.#left.error;
+    return outcome.value;
   }
 }
 

@@ -1,3 +1,4 @@
+import { enterFrame, type Frame } from '../../context.ts';
 import { LeaseLeakedError } from '../../errors.ts';
 import { setQuota } from '../../pool/quota.ts';
 import { type CloseOptions, Scope } from '../../scope/index.ts';
@@ -30,7 +31,8 @@ export class ScopedWorker {
       this.#crowding.look();
     },
   };
-  readonly #run: (job: Job, processor: () => unknown) => Promise<unknown>;
+  /** Of nobody's work. BullMQ goes on in the context of whoever called resume(), leases included, and that must not reach a job. */
+  readonly #frame: Frame;
   #isClosing = false;
   #endedAtOnce: Promise<void> | undefined;
 
@@ -59,9 +61,7 @@ export class ScopedWorker {
     });
     if (shared && limits) setQuota(this.scope, limits);
     this.#crowding = new Crowding(this.scope, worker);
-    const { detach = true } = options;
-    // Nothing of the caller reaches a job: BullMQ goes on in the context of whoever called resume(), leases included.
-    this.#run = this.scope.bind((job, processor) => job.process(processor, detach));
+    this.#frame = { scope: this.scope, work: undefined, held: undefined };
   }
 
   /** The same worker is wrapped again. @throws InvalidOptionError */
@@ -75,7 +75,7 @@ export class ScopedWorker {
     const job = new Job(this.scope, nameOf(id), this.#options.onLeakedLease ?? 'report', this.#watcher);
     if (signal && !this.isTold) job.stopWith(signal);
     this.#jobs.set(job.name, job);
-    return this.#run(job, processor);
+    return enterFrame(this.#frame, begin, job, processor, this.#options.detach ?? true);
   }
 
   isRunning(id: string | undefined): boolean {
@@ -166,6 +166,10 @@ export class ScopedWorker {
     if (parent) parent.report(error, `${name}/${where}`);
     else warn(error, where);
   }
+}
+
+function begin(job: Job, processor: () => unknown, detach: boolean): Promise<unknown> {
+  return job.process(processor, detach);
 }
 
 function nameOf(id: string | undefined): string {
