@@ -69,8 +69,12 @@ export class ScopeCancelledError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CANCELLED';
 
   constructor(scope: string, reason: unknown) {
-    super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason`, reason);
+    super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason: ${reasonOf(reason)}`, reason);
   }
+}
+
+function reasonOf(reason: unknown): string {
+  return reason instanceof Error ? redact(reason.message) : show(reason);
 }
 
 /** `close()` was awaited by something that the close itself waits for. */
@@ -466,8 +470,12 @@ export class NotAConnectionError extends ScopedPoolError {
 export class ThrownValueError extends ScopedPoolError {
   readonly code = 'ERR_THROWN_VALUE';
 
-  constructor(job: string, thrown: unknown) {
-    super(`${job} threw ${show(thrown)}, which is no Error. Throw an Error, so that the reason and its stack can be seen`, thrown);
+  /** @param isReason Whether it is the reason with which the job was cancelled. */
+  constructor(job: string, thrown: unknown, isReason = false) {
+    const what = isReason
+      ? `was cancelled: ${show(thrown)}, and threw that reason. Cancel with an Error to have it thrown as it is`
+      : `threw ${show(thrown)}, which is no Error. Throw an Error, so that the reason and its stack can be seen`;
+    super(`${job} ${what}`, thrown);
   }
 }
 

@@ -10,7 +10,7 @@ import { asOne } from './failures.ts';
 import type { Single } from './holdings.ts';
 import { type Limits, NO_LIMITS, type QuotaLimits, unknownLimits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
-import type { Outcome, ScopeKind, ScopeState } from './state.ts';
+import type { Failure, Outcome, ScopeKind, ScopeState } from './state.ts';
 import { publishBegin, publishEnd } from './tracing.ts';
 import { end, isInside, type Work } from './work.ts';
 
@@ -136,9 +136,7 @@ export class Lifetime extends Failing {
 
   /**
    * @internal Runs the body of the scope and ends it. Not an async function: where AsyncLocalStorage is on, each promise
-   * costs more than all else here.
-   *
-   * @throws the first failure, as it is.
+   * costs more than all else here. @throws the first failure, as it is.
    */
   complete<R>(fn: (scope: this) => R | PromiseLike<R>): Promise<R> {
     const outer = currentFrame();
@@ -178,8 +176,9 @@ export class Lifetime extends Failing {
     if (!isInsideIt) throw new ScopeClosedError(this.name, state);
   }
 
-  /** What comes of the body when the scope is closed. @throws */
-  protected conclude<R>(outcome: Outcome<R>): R {
+  /** What comes of the body when the scope is closed. @param failure Of the scope. @throws */
+  protected conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
+    if (failure) throw failure.error;
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   }
@@ -188,10 +187,10 @@ export class Lifetime extends Failing {
     end(body);
     this.contents.running.removeBody(body);
     const ended = this.#end(AS_SET);
-    if (ended === CLOSED) return this.conclude(outcome);
+    if (ended === CLOSED) return this.conclude(outcome, undefined);
     return ended.then(
-      () => this.conclude(outcome),
-      (error: unknown) => this.conclude({ error }),
+      () => this.conclude(outcome, undefined),
+      (error: unknown) => this.conclude(outcome, { error }),
     );
   }
 

@@ -1,6 +1,6 @@
 import { shared } from '../context.ts';
 import { UnknownLimitError } from '../errors.ts';
-import { checkArgument, checkOptions, duration, integer } from '../options.ts';
+import { type Check, checkArgument, checkOptions, duration, integer } from '../options.ts';
 
 /** How much of a pool the scopes below one root may use. A number is `max`. */
 export type Limit = number | { readonly max?: number; readonly acquireTimeoutMs?: number };
@@ -34,11 +34,16 @@ export function unknownLimits({ name, limits, quota, parent }: Limited): readonl
   return unknown.map((limit) => new UnknownLimitError(name, limit, [...shared.pools.keys()]));
 }
 
+/** A Map, or a promise for one, would limit nothing. */
+const plainObject: Check = (value) =>
+  typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+    ? undefined
+    : 'an object: by the name of the pool a number, or { max, acquireTimeoutMs }';
 const CHECKS = { max: integer(1), acquireTimeoutMs: duration(1) };
 
 /** @throws InvalidOptionError for the first that is wrong. */
 export function checkLimits(where: string, limits: Limits): void {
-  if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) checkOptions(`${where}: limits`, limits, {});
+  checkArgument(where, 'limits', limits, plainObject);
   for (const [name, limit] of Object.entries(limits)) {
     if (typeof limit === 'object') checkOptions(`${where}: limits.${name}`, limit, CHECKS);
     else checkArgument(where, `limits.${name}`, limit, CHECKS.max);

@@ -9,5 +9,9 @@ export type ScopeState = 'open' | 'draining' | 'unwinding' | 'closed';
  */
 export type ScopeKind = 'open' | 'lexical' | 'inner';
 
+export interface Failure {
+  readonly error: unknown;
+}
+
 /** What came of the body of a scope. */
-export type Outcome<R> = { readonly value: R } | { readonly error: unknown };
+export type Outcome<R> = { readonly value: R } | Failure;

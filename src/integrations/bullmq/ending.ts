@@ -5,7 +5,7 @@ import { AT_ONCE } from '../../scope/options.ts';
 import { attachedTo, override } from './attach.ts';
 import { WorkerInsides } from './inside.ts';
 import type { ScopedWorker } from './scoped-worker.ts';
-import type { WorkerInside } from './worker.ts';
+import type { JobLike, WorkerInside } from './worker.ts';
 
 /** How long a worker is waited for in which no job runs: BullMQ has only its connections to close. */
 const CLOSE_MS = 2_000;
@@ -13,6 +13,8 @@ const CLOSE_MS = 2_000;
 const LAST_MS = 1_000;
 const UNWIND_MS = 5_000;
 const TICK_MS = 20;
+/** With which BullMQ tells that the end of a job is recorded. */
+const ENDS = ['completed', 'failed'] as const;
 
 /** What is known of a worker that ends, at one moment. */
 export interface EndingFacts {
@@ -121,7 +123,11 @@ export class Ending {
 
   #jobs(): readonly string[] {
     const counted = this.#insides.jobs.map((id) => `job:${id}`);
-    return [...new Set([...(this.#scoped?.jobs ?? []), ...counted])].map((job) => `${this.#worker.name}/${job}`);
+    return [...new Set([...(this.#scoped?.jobs ?? []), ...counted])].map((job) => this.#nameOf(job));
+  }
+
+  #nameOf(job: string): string {
+    return `${this.#worker.name}/${job}`;
   }
 
   /** Begins the close in order, or joins it; of a worker that has a scope the scope closes with it. */
@@ -151,16 +157,21 @@ export class Ending {
   }
 
   async #force(): Promise<void> {
-    this.#pending = this.#jobs();
+    const pending = new Set(this.#jobs());
     this.#isForced = true;
+    const onEnd = (job: JobLike | undefined) => pending.delete(this.#nameOf(`job:${job?.id}`));
+    // Some end after all, or are failed because their process was killed, and are recorded.
+    for (const event of ENDS) this.#worker.on(event, onEnd);
     const { isReady, isClosing } = this.#insides;
-    this.#tell(new WorkerTimeoutError(this.#worker.name, { pending: this.#pending, waitedMs: now() - this.#begun, isReady }));
+    this.#tell(new WorkerTimeoutError(this.#worker.name, { pending: [...pending], waitedMs: now() - this.#begun, isReady }));
     this.#insides.killChildren();
     const forced = isClosing ? this.#closing : this.#worker.close(true).catch((error: unknown) => this.#tell(error));
     const ended = this.#scoped?.end(AT_ONCE);
     if (ended) await within(ended, UNWIND_MS);
     // A job that has lost its leases, or its process, may end after all, and BullMQ can say so.
     if (forced && (isReady || !isClosing)) await within(forced, LAST_MS);
+    for (const event of ENDS) this.#worker.off(event, onEnd);
+    this.#pending = [...pending];
     if (this.#insides.hasClosed) return;
     // The close that BullMQ still waits for is what it would give to whoever closes now.
     override(this.#worker, { close: async () => {} });

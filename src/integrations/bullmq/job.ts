@@ -1,6 +1,6 @@
-import { LeaseLeakedError, ThrownValueError } from '../../errors.ts';
+import { LeaseLeakedError, ScopeTimeoutError, ThrownValueError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
-import type { Outcome } from '../../scope/state.ts';
+import type { Failure, Outcome } from '../../scope/state.ts';
 import type { LeakPolicy } from './options.ts';
 
 const NEXT = Promise.resolve();
@@ -18,8 +18,8 @@ export class Job extends Scope {
   readonly #policy: LeakPolicy;
   readonly #watcher: JobWatcher;
   /** What the processor threw that had put the job elsewhere in the queue. */
-  #left: { readonly error: unknown } | undefined;
-  #leak: LeaseLeakedError | undefined;
+  #left: Failure | undefined;
+  #leak: Failure | undefined;
 
   constructor(worker: Scope, name: string, policy: LeakPolicy, watcher: JobWatcher) {
     super({ parent: worker, name }, 'lexical');
@@ -48,9 +48,10 @@ export class Job extends Scope {
   }
 
   override report(error: unknown, from: string): void {
-    if (!(error instanceof LeaseLeakedError) || this.#policy === 'report') return super.report(error, from);
-    this.#watcher.onRevoked(error);
-    if (this.#policy === 'fail') this.#leak ??= error;
+    // An acquire that nobody awaited, too: what it was for has not been done.
+    if (from !== LEASES || this.#policy === 'report') return super.report(error, from);
+    if (error instanceof LeaseLeakedError) this.#watcher.onRevoked(error);
+    if (this.#policy === 'fail') this.#leak ??= { error };
   }
 
   protected override failWith(error: unknown, from: string): void {
@@ -59,28 +60,35 @@ export class Job extends Scope {
     this.stop(error);
   }
 
-  protected override conclude<R>(outcome: Outcome<R>): R {
+  protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
     this.#watcher.onEnd(this);
     const left = this.#left;
     if (left) {
-      if ('error' in outcome && outcome.error !== left.error) this.parent?.report(outcome.error, this.name);
+      if (failure) this.parent?.report(failure.error, this.name);
       throw left.error;
     }
-    if ('error' in outcome) throw asError(outcome.error, this.name);
-    if (this.#leak) throw this.#leak;
-    return outcome.value;
+    // A worker that was ended by force has given up waiting, and told so. The processor has done its work all the same.
+    const wasLeftBehind = failure?.error instanceof ScopeTimeoutError && 'value' in outcome;
+    const thrown = wasLeftBehind ? undefined : (failure ?? ('error' in outcome ? outcome : undefined));
+    if (thrown && this.#leak) super.report(this.#leak.error, LEASES);
+    if (thrown) throw this.#asError(thrown.error);
+    if (this.#leak) throw this.#leak.error;
+    return (outcome as { readonly value: R }).value;
+  }
+
+  /** BullMQ reads the message of whatever a job threw. */
+  #asError(thrown: unknown): unknown {
+    const hasMessage = typeof (thrown as { message?: unknown } | null | undefined)?.message === 'string';
+    if (hasMessage) return thrown;
+    return new ThrownValueError(this.name, thrown, !this.failure && this.isStopped && thrown === this.abort.reason);
   }
 }
 
+/** From where a scope reports what is still held in it, or waits, when it has ended. */
+const LEASES = 'leases';
 const MOVES = new Set(['DelayedError', 'WaitingError', 'WaitingChildrenError']);
 
 /** Whether the processor has put the job elsewhere in the queue: it can no longer fail, whatever failed beside it. */
 function hasLeft(error: unknown): boolean {
   return error instanceof Error && MOVES.has(error.name);
-}
-
-/** BullMQ reads the message of whatever a job threw. */
-function asError(thrown: unknown, job: string): unknown {
-  const hasMessage = typeof (thrown as { message?: unknown } | null | undefined)?.message === 'string';
-  return hasMessage ? thrown : new ThrownValueError(job, thrown);
 }

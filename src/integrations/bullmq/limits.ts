@@ -28,6 +28,11 @@ export function limitsOf(where: string, { limits }: BullScopeOptions, { name, co
   return merged;
 }
 
+/** @throws InvalidOptionError when the environment says nothing that could be understood, before any job fails of it. */
+export function checkEnvironment(): void {
+  limitsFromEnvironment(EVERY_QUEUE);
+}
+
 function limitsFromEnvironment(worker: string): ReadonlyMap<string, number> | undefined {
   const text = process.env[VARIABLE];
   if (text === undefined || text.trim() === '') return undefined;

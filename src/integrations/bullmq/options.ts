@@ -3,6 +3,7 @@ import { InvalidOptionError, ScopeClosedError } from '../../errors.ts';
 import { type Check, callable, checkOptions, duration, flag, oneOf } from '../../options.ts';
 import { type Limits, Scope } from '../../scope/index.ts';
 import { checkLimits } from '../../scope/limits.ts';
+import { checkEnvironment } from './limits.ts';
 
 /** What a function that gives limits is told of the worker. */
 export interface WorkerFacts {
@@ -65,6 +66,7 @@ const CHECKS = {
  */
 export function checkBullScope(where: string, options: BullScopeOptions): void {
   checkOptions(where, options, CHECKS);
+  checkEnvironment();
   const { limits, scope } = options;
   if (typeof limits === 'object') checkLimits(where, limits);
   if (scope && scope.state !== 'open') throw new ScopeClosedError(scope.name, scope.state);
@@ -75,6 +77,7 @@ const { scope: _, abortable: __, ...SANDBOX_CHECKS } = CHECKS;
 /** @throws InvalidOptionError */
 export function checkSandbox(where: string, options: BullScopeOptions): void {
   checkOptions(where, options, SANDBOX_CHECKS);
+  checkEnvironment();
   if (typeof options.limits === 'object') checkLimits(where, options.limits);
 }
 

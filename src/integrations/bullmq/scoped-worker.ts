@@ -131,7 +131,11 @@ export class ScopedWorker {
     });
     if (force) await this.end();
     else if (failure) await this.scope.close().catch((error: unknown) => this.tell(error, 'close'));
-    else await this.scope.close();
+    else
+      await this.scope.close().catch((error: unknown) => {
+        // What was left behind by a force that came meanwhile has been told.
+        if (!this.#endedAtOnce) throw error;
+      });
     if (failure) throw failure.error;
   }
 

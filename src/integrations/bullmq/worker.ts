@@ -34,6 +34,8 @@ export interface WorkerInside {
   pause(doNotWaitActive?: boolean): Promise<void>;
   emit(event: string | symbol, ...args: unknown[]): boolean;
   listenerCount(event: string | symbol): number;
+  on(event: 'completed' | 'failed', listener: (job: JobLike | undefined) => void): unknown;
+  off(event: 'completed' | 'failed', listener: (job: JobLike | undefined) => void): unknown;
 }
 
 /** What is read of a job. */

@@ -204,7 +204,7 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
       [{ onError: 'log' }, 'scopeWorker(): onError must be a function'],
       [{ graceMs: -1 }, 'scopeWorker(): graceMs must be milliseconds'],
       [{ limits: () => ({ redis: 0 }) }, 'scopeWorker(): what limits() gave: limits.redis must be an integer from 1'],
-      [{ limits: () => undefined }, 'scopeWorker(): what limits() gave: limits: options must be an object'],
+      [{ limits: () => undefined }, 'scopeWorker(): what limits() gave: limits must be an object'],
       [{ onLeakedLease: 'throw' }, 'scopeWorker(): onLeakedLease must be one of "report", "fail", "ignore"'],
       [{ abortable: 1 }, 'scopeWorker(): abortable must be true or false'],
       [{ detach: 1 }, 'scopeWorker(): detach must be true or false'],
