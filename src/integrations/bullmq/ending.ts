@@ -164,6 +164,8 @@ export class Ending {
     for (const event of ENDS) this.#worker.on(event, onEnd);
     const { isReady, isClosing } = this.#insides;
     this.#tell(new WorkerTimeoutError(this.#worker.name, { pending: [...pending], waitedMs: now() - this.#begun, isReady }));
+    // Where there was no time between, too: a processor that nobody tells would go on after the end.
+    this.#cancel();
     this.#insides.killChildren();
     const forced = isClosing ? this.#closing : this.#worker.close(true).catch((error: unknown) => this.#tell(error));
     const ended = this.#scoped?.end(AT_ONCE);

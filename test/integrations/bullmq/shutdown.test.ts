@@ -231,6 +231,21 @@ describe.each(VERSIONS.slice(0, 1))('shutdown() on %s', (_, module) => {
     expect(reports).toEqual([{ clean: false, pending: [name], forcedLeases: 0 }]);
   });
 
+  it.each([{ force: true }, { graceMs: 50, cancelMs: 0 }])('cancels what it does not wait for: %o', async (options) => {
+    for (const wrapped of [true, false]) {
+      let reason: unknown;
+      const processor: Processor = (_job, _token, signal) => {
+        signal?.addEventListener('abort', () => {
+          reason = signal.reason;
+        });
+        return never;
+      };
+      const { worker, name } = await busy(processor, { wrapped });
+      expect(await shutdown(worker, options)).toEqual({ clean: false, pending: [name], forcedLeases: 0 });
+      expect(reason).toMatchObject({ code: 'ERR_JOB_CANCELLED' });
+    }
+  });
+
   it('cancels tasks of the worker, too, and tells of those that go on', async () => {
     const { worker, told } = await start(async () => {});
     const task = scopeOf(worker).spawn(() => cancelled().then(() => 'cancelled'));
