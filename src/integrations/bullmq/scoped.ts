@@ -1,5 +1,5 @@
 import { callable, checkArgument } from '../../options.ts';
-import { withScope } from '../../scope/index.ts';
+import { type Scope, tryCurrentScope, withScope } from '../../scope/index.ts';
 import { attach } from './attach.ts';
 import { type BullScopeOptions, checkBullScope } from './options.ts';
 import type { ScopedWorker } from './scoped-worker.ts';
@@ -32,10 +32,19 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
     const worker = workerOf(job);
     if (!worker) return withScope(call, { parent: options.scope, name: `job:${job.id}` });
     const scopedWorker = find(worker);
-    return scopedWorker.isRunning(job.id) ? call() : scopedWorker.run(job.id, rest[1], call);
+    return isIn(scopedWorker.scope, job) ? call() : scopedWorker.run(job.id, rest[1], call);
   };
   const length = options.abortable ? Math.max(WITH_SIGNAL, processor.length) : processor.length;
   Object.defineProperty(wrapped, 'length', { value: length });
   Object.defineProperty(wrapped, 'name', { value: processor.name });
   return wrapped as unknown as P;
+}
+
+/**
+ * Whether the scope of the job is entered: its worker is wrapped, too. That a job of this id runs does not say so: one
+ * whose lock has expired may run twice at a time, in one worker.
+ */
+function isIn(worker: Scope, { id }: JobLike): boolean {
+  const scope = tryCurrentScope();
+  return scope?.parent === worker && scope.name === `job:${id}`;
 }

@@ -51,6 +51,24 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(await bull.ours()).toBe(2);
   });
 
+  it('gives a job a scope for each time that it runs, also at the same time', async () => {
+    const both = new Gate();
+    const scopes: Scope[] = [];
+    const processor = scoped(async () => {
+      scopes.push(currentScope());
+      if (scopes.length > 1) both.open();
+      await both.opened;
+    });
+    // Its lock expires, and the worker that runs it fetches it again.
+    const expiring = { concurrency: 2, lockDuration: 100, skipLockRenewal: true, stalledInterval: 100, maxStalledCount: 9 };
+    const { queue, outcomes } = await start(processor, expiring);
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect(outcomes.failed.size).toBe(0);
+    expect(scopes.map(({ name }) => name)).toEqual(['job:1', 'job:1']);
+    expect(scopes[0]).not.toBe(scopes[1]);
+  });
+
   it('keeps the name and the number of parameters, and with them whether there is a signal', async () => {
     const signals: unknown[] = [];
     const one = async (...args: unknown[]) => void signals.push(args[2]);
