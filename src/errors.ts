@@ -556,6 +556,19 @@ export class NotOnRedisError extends ScopedPoolError {
   }
 }
 
+/** A worker takes no more jobs, because its scope, or the one that it shares, has ended before it; the `cause` says how. */
+export class WorkerStoppedError extends ScopedPoolError {
+  readonly code = 'ERR_WORKER_STOPPED';
+
+  constructor(worker: string, cause: unknown) {
+    super(
+      `worker "${worker}" is paused: its scope has ended, so that no job can begin in it. Jobs that it had fetched wait in the queue ` +
+        'again. Close the worker before its scope, and the scope that it shares after all its workers',
+      cause,
+    );
+  }
+}
+
 /** What `shutdown` could not wait for. */
 export interface WorkerLeftovers {
   /** Names of jobs that had not ended, or whose end could not be recorded. */

@@ -1,6 +1,7 @@
 import { WorkerNotScopedError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
 import { attach, attachedTo, override } from './attach.ts';
+import { handBack } from './hand-back.ts';
 import { type BullScopeOptions, checkBullScope } from './options.ts';
 import { describe, insideOf, type JobLike, type WorkerInside, type WorkerLike } from './worker.ts';
 
@@ -11,6 +12,9 @@ import { describe, insideOf, type JobLike, type WorkerInside, type WorkerLike } 
  *
  * `worker.close()` also closes the scope, after BullMQ has closed, and throws what failed in it. `worker.close(true)`
  * cancels what runs, also when a `close()` waits for it, and tells `onError` what it had to leave behind.
+ *
+ * When the scope, or the one that it shares, ends before the worker, the worker stops taking jobs, and the jobs that it has
+ * fetched wait in the queue again.
  *
  * A worker may run already; jobs begun before stay outside. Wrapping twice gives the same scope; the newest `onError` is told.
  *
@@ -27,7 +31,11 @@ export function scopeWorker<W extends WorkerLike>(worker: W, options: BullScopeO
   const { callProcessJob } = inside;
   override(inside, {
     callProcessJob(this: WorkerInside, ...args: [JobLike, string?, AbortSignal?, ...unknown[]]) {
-      return scoped.run(args[0].id, args[2], () => callProcessJob.apply(this, args));
+      try {
+        return scoped.run(args[0].id, args[2], () => callProcessJob.apply(this, args));
+      } catch (error) {
+        return handBack(this, scoped, error);
+      }
     },
   });
   if (options.abortable) inside.processorAcceptsSignal = true;

@@ -1,6 +1,7 @@
 import { callable, checkArgument } from '../../options.ts';
 import { type Scope, tryCurrentScope, withScope } from '../../scope/index.ts';
 import { attach } from './attach.ts';
+import { handBack } from './hand-back.ts';
 import { type BullScopeOptions, checkBullScope } from './options.ts';
 import type { ScopedWorker } from './scoped-worker.ts';
 import { type JobLike, type ProcessorLike, type WorkerInside, workerOf } from './worker.ts';
@@ -32,7 +33,12 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
     const worker = workerOf(job);
     if (!worker) return withScope(call, { parent: options.scope, name: `job:${job.id}` });
     const scopedWorker = find(worker);
-    return isIn(scopedWorker.scope, job) ? call() : scopedWorker.run(job.id, rest[1], call);
+    if (isIn(scopedWorker.scope, job)) return call();
+    try {
+      return scopedWorker.run(job.id, rest[1], call);
+    } catch (error) {
+      return handBack(worker, scopedWorker, error);
+    }
   };
   const length = options.abortable ? Math.max(WITH_SIGNAL, processor.length) : processor.length;
   Object.defineProperty(wrapped, 'length', { value: length });

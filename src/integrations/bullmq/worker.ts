@@ -32,6 +32,7 @@ export interface WorkerInside {
   close(force?: boolean, ...rest: unknown[]): Promise<void>;
   /** With true it only stops taking jobs. */
   pause(doNotWaitActive?: boolean): Promise<void>;
+  isPaused(): boolean;
   emit(event: string | symbol, ...args: unknown[]): boolean;
   listenerCount(event: string | symbol): number;
   on(event: 'completed' | 'failed', listener: (job: JobLike | undefined) => void): unknown;
