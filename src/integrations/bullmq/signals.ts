@@ -36,9 +36,13 @@ const CHECKS = {
   exit: flag,
 } satisfies Record<keyof SignalOptions, unknown>;
 
+/** What signals have begun in this process; the exit codes. */
+const ends = new Set<Promise<0 | 1>>();
+
 /**
  * Calls `shutdown` at the first signal, then `onDone`, then ends the process. A second signal ends it at once, with 128
- * and the number of the signal. An array of workers is read when the signal comes.
+ * and the number of the signal. An array of workers is read when the signal comes. Called several times, as for the
+ * workers of several modules, the process ends when all have ended.
  *
  * @returns takes the handlers off.
  * @throws InvalidOptionError, NotAWorkerError.
@@ -52,11 +56,14 @@ export function handleSignals(workers: WorkerLike | readonly WorkerLike[], optio
   const handle = (signal: NodeJS.Signals) => {
     if (isEnding) process.exit(128 + (SIGNALS[signal] ?? 0));
     isEnding = true;
-    void end(workers, options).then(async (code) => {
+    const ended = end(workers, options);
+    ends.add(ended);
+    void ended.then(async () => {
       if (!exit) return;
+      const codes = await Promise.all(ends);
       // Warnings are written in the next turn.
       await nextTurn();
-      process.exit(code);
+      process.exit(Math.max(...codes));
     });
   };
   for (const signal of signals) process.on(signal, handle);

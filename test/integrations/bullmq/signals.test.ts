@@ -1,7 +1,8 @@
 import { type ClosingReport, handleSignals, scopeOf, scopeWorker } from 'scoped-pool/bullmq';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
-import { Bull, VERSIONS, type Worker } from './bull.ts';
+import { until } from '../../support/until.ts';
+import { Bull, Gate, VERSIONS, type Worker } from './bull.ts';
 
 const redis = useRedis();
 const count = () => process.listenerCount('SIGUSR2') + process.listenerCount('SIGTERM');
@@ -23,6 +24,40 @@ describe.each(VERSIONS.slice(0, 1))('handleSignals() on %s', (_, module) => {
     });
     expect(report).toEqual({ clean: true, pending: [], forcedLeases: 0 });
     expect(workers.map((one) => scopeOf(one).state)).toEqual(['closed', 'closed']);
+  });
+
+  it('ends the process when the workers of every call have ended, with 1 when one of them was not clean', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never);
+    onTestFinished(() => exit.mockRestore());
+    const [fast, slow] = [new Gate(), new Gate()];
+    const queue = await bull.queue();
+    const begun = new Gate();
+    const busy = await bull.worker(queue, async () => {
+      begun.open();
+      await slow.opened;
+    });
+    const broken = scopeWorker(await bull.worker(await bull.queue(), async () => {}), { onError: () => {} });
+    scopeOf(broken).onClose(() => Promise.reject(new Error('not clean')));
+    const options = { signals: ['SIGUSR2'] as const };
+    const handlers = [
+      handleSignals(await worker(), { ...options, onDone: fast.open }),
+      handleSignals(busy, options),
+      handleSignals(broken, options),
+    ];
+    onTestFinished(() => {
+      for (const one of handlers) one[Symbol.dispose]();
+    });
+    const job = await queue.add('job', {});
+    await begun.opened;
+    process.emit('SIGUSR2');
+    await fast.opened;
+    // Longer than from the last onDone to the exit.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(exit).not.toHaveBeenCalled();
+    slow.open();
+    await until(() => exit.mock.calls.length > 0);
+    expect(exit.mock.calls[0]).toEqual([1]);
+    expect(await job.getState()).toBe('completed');
   });
 
   it('takes its handlers off when it is disposed of', async () => {
