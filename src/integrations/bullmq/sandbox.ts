@@ -1,7 +1,8 @@
 import { callable, checkArgument } from '../../options.ts';
 import { type BullScopeOptions, checkSandbox } from './options.ts';
+import { scoped } from './scoped.ts';
 import { ScopedWorker } from './scoped-worker.ts';
-import type { JobLike, ProcessorLike } from './worker.ts';
+import { type JobLike, type ProcessorLike, workerOf } from './worker.ts';
 
 /** Settings of `scopeSandbox`: a child shares its pools with nobody, and BullMQ always gives it a signal. */
 export type SandboxOptions = Omit<BullScopeOptions, 'scope' | 'abortable'>;
@@ -17,14 +18,18 @@ interface SandboxedJob extends JobLike {
  * BullMQ runs as many children as its concurrency, so a worker has at most concurrency × limit connections. When the
  * process that started it has gone, the job is cancelled, what is open is closed, and the child ends.
  *
+ * Called by a worker of its own process, it is as wrapped by `scoped`.
+ *
  * @throws InvalidOptionError
  */
 export function scopeSandbox<P extends ProcessorLike>(processor: P, options: SandboxOptions = {}): P {
   const where = 'scopeSandbox()';
   checkArgument(where, 'its function', processor, callable);
   checkSandbox(where, options);
+  const inProcess = scoped(processor, options) as unknown as (...args: unknown[]) => unknown;
   let sandbox: ScopedWorker | undefined;
   const wrapped = async function process(this: unknown, job: SandboxedJob, ...rest: [string?, AbortSignal?]): Promise<unknown> {
+    if (workerOf(job)) return inProcess.call(this, job, ...rest);
     sandbox ??= open(where, job, options);
     return sandbox.run(job.id, rest[1], () => processor.call(this, job as never, ...rest));
   };

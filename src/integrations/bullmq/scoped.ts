@@ -1,3 +1,4 @@
+import { SandboxedWorkerError } from '../../errors.ts';
 import { callable, checkArgument } from '../../options.ts';
 import { type Scope, tryCurrentScope, withScope } from '../../scope/index.ts';
 import { attach } from './attach.ts';
@@ -16,7 +17,7 @@ const WITH_SIGNAL = 3;
  *
  * Called by anybody but a worker, as in a test, it runs in a child of the current scope.
  *
- * @throws InvalidOptionError
+ * @throws InvalidOptionError; when a processor file is called, SandboxedWorkerError: for that there is `scopeSandbox`.
  */
 export function scoped<P extends ProcessorLike>(processor: P, options: BullScopeOptions = {}): P {
   const where = 'scoped()';
@@ -31,6 +32,7 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
   const wrapped = async function process(this: unknown, job: JobLike, ...rest: [string?, AbortSignal?]): Promise<unknown> {
     const call = () => processor.call(this, job as never, ...rest);
     const worker = workerOf(job);
+    if (!worker && !options.scope && !tryCurrentScope() && isSandboxed(job)) throw new SandboxedWorkerError(job.queueName);
     if (!worker) return withScope(call, { parent: options.scope, name: `job:${job.id}` });
     const scopedWorker = find(worker);
     if (isIn(scopedWorker.scope, job)) return call();
@@ -53,4 +55,9 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
 function isIn(worker: Scope, { id }: JobLike): boolean {
   const scope = tryCurrentScope();
   return scope?.parent === worker && scope.name === `job:${id}`;
+}
+
+/** Whether it is what BullMQ hands to a processor file: a job that knows the name of its queue, and has none. */
+function isSandboxed(job: JobLike): job is JobLike & { readonly queueName: string } {
+  return typeof (job as { queueName?: unknown }).queueName === 'string' && !('queue' in job);
 }

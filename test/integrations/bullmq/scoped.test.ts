@@ -1,5 +1,5 @@
 import { currentScope, Scope, withRoot } from 'scoped-pool';
-import { scoped, scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { scoped, scopeOf, scopeSandbox, scopeWorker } from 'scoped-pool/bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
@@ -36,6 +36,16 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(await bull.ours()).toBe(1);
     await worker.close();
     expect(scopeOf(worker).state).toBe('closed');
+    expect(await bull.ours()).toBe(0);
+  });
+
+  it('is what scopeSandbox is to a worker of the same process', async () => {
+    const pool = bull.pool();
+    const { queue, worker, outcomes } = await start(scopeSandbox(async () => pool.incr('n')));
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect(scopeOf(worker)).toMatchObject({ name: `worker:${queue.name}` });
+    await worker.close();
     expect(await bull.ours()).toBe(0);
   });
 
@@ -166,6 +176,11 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     });
     expect(await withRoot(() => processor({ id: '7' }), { name: 'test' })).toEqual(['job:7', 'test']);
     await expect(processor({ id: '7' })).rejects.toMatchObject({ code: 'ERR_NO_SCOPE' });
+    // As a processor file is called.
+    const inChild = { id: '7', queueName: 'mails' };
+    await expect(processor(inChild)).rejects.toMatchObject({ code: 'ERR_SANDBOXED_WORKER' });
+    await expect(processor(inChild)).rejects.toThrow('scopeSandbox');
+    expect(await withRoot(() => processor(inChild), { name: 'test' })).toEqual(['job:7', 'test']);
     const scope = new Scope({ parent: null, name: 'app' });
     onTestFinished(() => scope.close());
     const given = scoped(async (_: { id: string }) => workerScope().name, { scope });
