@@ -14,8 +14,8 @@ export class ScopedWorker {
   readonly scope: Scope;
   /** Whether it is told of every cancel; else the signal of each job tells. */
   isTold = false;
-  /** The jobs that run, by name. */
-  readonly #jobs = new Map<string, Job>();
+  /** The jobs that run. Two of one id may: one that was taken for stalled, and begun again. */
+  readonly #jobs = new Set<Job>();
   /** The names of jobs whose end Redis has not been told; BullMQ tells it after the processor has returned. */
   readonly #unrecorded = new Map<Promise<unknown>, string>();
   /** What was revoked since the scope began to close. */
@@ -26,8 +26,8 @@ export class ScopedWorker {
   readonly #crowding: Crowding;
   readonly #watcher: JobWatcher = {
     onRevoked: (leak) => this.#onRevoked(leak),
-    onEnd: ({ name }) => {
-      this.#jobs.delete(name);
+    onEnd: (job) => {
+      this.#jobs.delete(job);
       this.#crowding.look();
     },
   };
@@ -74,31 +74,27 @@ export class ScopedWorker {
   run(id: string | undefined, signal: AbortSignal | undefined, processor: () => unknown): Promise<unknown> {
     const job = new Job(this.scope, nameOf(id), this.#options.onLeakedLease ?? 'report', this.#watcher);
     if (signal && !this.isTold) job.stopWith(signal);
-    this.#jobs.set(job.name, job);
+    this.#jobs.add(job);
     return enterFrame(this.#frame, begin, job, processor, this.#options.detach ?? true);
-  }
-
-  isRunning(id: string | undefined): boolean {
-    return this.#jobs.has(nameOf(id));
   }
 
   /** Asks a job to stop: one whose processor takes no signal hears of it by its scope. @returns whether it runs here. */
   cancel(id: string | undefined, reason: unknown): boolean {
-    const job = this.#jobs.get(nameOf(id));
-    job?.stop(reason);
-    return job !== undefined;
+    const running = [...this.#jobs].filter(({ name }) => name === nameOf(id));
+    for (const job of running) job.stop(reason);
+    return running.length > 0;
   }
 
   /** The same for all jobs; and once BullMQ has closed, for what else runs in the scope. */
   cancelAll(reason: unknown): void {
-    for (const job of [...this.#jobs.values()]) job.stop(reason);
+    for (const job of [...this.#jobs]) job.stop(reason);
     // Whoever closes it hears how that ends.
     if (this.scope.state !== 'open') this.scope.close(NO_GRACE).catch(() => {});
   }
 
   /** The names of the jobs that run, or whose end Redis has not been told. */
   get jobs(): readonly string[] {
-    return [...new Set([...this.#jobs.keys(), ...this.#unrecorded.values()])];
+    return [...new Set([...[...this.#jobs].map(({ name }) => name), ...this.#unrecorded.values()])];
   }
 
   /** How many leases were revoked while their holders were at work: the scope closed over their heads. */

@@ -232,6 +232,24 @@ describe.each(VERSIONS)('close() of a wrapped worker on %s', (_, module) => {
       expect(await bull.ours()).toBe(0);
     });
 
+    it('lets a close() that waited resolve, too, and the job complete that did its work after all', async () => {
+      const [begun, gate] = [new Gate(), new Gate()];
+      const { queue, worker, outcomes, told } = await startPatient(async () => {
+        begun.open();
+        await gate.opened;
+        return 'done';
+      });
+      await queue.add('job', {});
+      await begun.opened;
+      const closed = worker.close();
+      const forced = worker.close(true);
+      await until(() => told.length > 0);
+      expect(told.map(([error]) => (error as { code?: string }).code)).toEqual(['ERR_SCOPE_TIMEOUT']);
+      gate.open();
+      await Promise.all([closed, forced]);
+      expect([outcomes.completed.get('1'), outcomes.failed.size]).toEqual(['done', 0]);
+    });
+
     it('resolves and tells onError what it had to leave behind', async () => {
       const begun = new Gate();
       const { queue, worker, told } = await startPatient(async () => {

@@ -235,9 +235,20 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       const [error] = outcomes.failed.get('2') ?? [];
       expect(error).toBeInstanceOf(Error);
       expect(error).toMatchObject({ code: 'ERR_SCOPE_CANCELLED', cause: 'why' });
-      expect((await queue.getJob('2'))?.failedReason).toContain('was cancelled');
+      expect((await queue.getJob('2'))?.failedReason).toMatch(/was cancelled.*reason: "why"/);
       gate.open();
       await until(() => outcomes.completed.has('1'));
+    });
+
+    it('fails with an error that has the reason in its message, where it throws that', async () => {
+      const { queue, worker, outcomes } = await start(async (job) => {
+        worker.cancelJob(String(job.id), 'because');
+        currentScope().signal.throwIfAborted();
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_THROWN_VALUE', cause: 'because' }]);
+      expect((await queue.getJob('1'))?.failedReason).toContain('job:1 was cancelled: "because"');
     });
 
     it('still cannot be tried again when the processor throws UnrecoverableError', async () => {
@@ -325,19 +336,41 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       expect(scopeOf(worker).run(() => pool.stats().inUse)).toBe(0);
     });
 
-    it('fails with what it threw, not with its leak, where it did both', async () => {
+    it('fails with what it threw, not with its leak, where it did both, and onError is told of the leak', async () => {
       const pool = bull.pool();
       const boom = new Error('boom');
+      const told: unknown[] = [];
+      const onError = (error: unknown, where: string) => void told.push([(error as { code?: string }).code, where]);
       const queue = await bull.queue();
       const leak = async () => {
         await pool.acquire();
         throw boom;
       };
-      const worker = scopeWorker(await bull.worker(queue, leak), { onLeakedLease: 'fail' });
+      const worker = scopeWorker(await bull.worker(queue, leak), { onLeakedLease: 'fail', onError });
       const outcomes = outcomesOf(worker);
       await queue.add('job', {});
       await settled(outcomes, 1);
       expect(outcomes.failed.get('1')).toEqual([boom]);
+      expect(told).toEqual([['ERR_LEASE_LEAKED', 'job:1/leases']]);
+    });
+
+    it('fails with onLeakedLease "fail" also for an acquire that nobody awaited: its work was not done', async () => {
+      const pool = bull.pool();
+      const queue = await bull.queue();
+      const held = new Gate();
+      const forget = async (job: Job) => {
+        if (job.name === 'holder') return pool.use(() => held.opened);
+        void pool.use((connection) => connection.incr('never'));
+      };
+      const worker = scopeWorker(await bull.worker(queue, forget, { concurrency: 2 }), { onLeakedLease: 'fail', limits: { redis: 1 } });
+      const outcomes = outcomesOf(worker);
+      await queue.add('holder', {});
+      await until(() => scopeOf(worker).run(() => pool.stats().inUse === 1));
+      await queue.add('forgetful', {});
+      await until(() => outcomes.failed.size === 1);
+      expect(outcomes.failed.get('2')).toMatchObject([{ code: 'ERR_SCOPE_CLOSED' }]);
+      held.open();
+      await settled(outcomes, 2);
     });
 
     it('makes a process warning when nobody else is told', async () => {

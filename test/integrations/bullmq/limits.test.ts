@@ -1,5 +1,5 @@
 import { type Limits, Scope } from 'scoped-pool';
-import { scopeOf, scopeWorker } from 'scoped-pool/bullmq';
+import { scoped, scopeOf, scopeSandbox, scopeWorker } from 'scoped-pool/bullmq';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
@@ -70,6 +70,13 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
       }),
     );
     expect(() => scopeOf(worker)).toThrow('has no scope');
+    for (const wrap of [scoped, scopeSandbox]) expect(() => wrap(async () => {})).toThrow(VARIABLE);
+  });
+
+  it.each([new Map([['redis', 1]]), Promise.resolve({ redis: 1 }), [1], 3])('are refused when they are no plain object: %o', (limits) => {
+    const said = 'limits must be an object';
+    for (const wrap of [scoped, scopeSandbox]) expect(() => wrap(async () => {}, { limits } as object)).toThrow(said);
+    expect(() => new Scope({ parent: null, limits: limits as object as Limits })).toThrow(said);
   });
 
   describe('that are below its concurrency', () => {
