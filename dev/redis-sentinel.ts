@@ -64,8 +64,9 @@ const START_TIMEOUT_MS = 20_000;
 /** Has the sentinel look around more often than every ten seconds (from Redis 7 on), and waits until it knows the replicas. */
 async function hurry(port: number, replicas: number, password = ''): Promise<void> {
   const ours = `AUTH "${password}"\r\n`;
-  // On a machine so busy that it is called late, a sentinel would do nothing for 30 s (tilt mode).
-  await ask(port, `${ours}SENTINEL DEBUG info-period 100 publish-period 200 ping-period 100 tilt-trigger 60000\r\nPING\r\n`, PONG);
+  // On a machine so busy that it is called late, a sentinel would do nothing for 30 s (tilt mode). It promotes no replica
+  // of which it has not heard for five ping periods, and hears once a second while the master is down.
+  await ask(port, `${ours}SENTINEL DEBUG info-period 100 publish-period 200 ping-period 1000 tilt-trigger 60000\r\nPING\r\n`, PONG);
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     const text = await ask(port, `${ours}SENTINEL REPLICAS ${NAME}\r\nPING\r\n`, PONG);
