@@ -68,7 +68,7 @@ export class Job extends Scope {
       throw left.error;
     }
     // A worker that was ended by force has given up waiting, and told so. The processor has done its work all the same.
-    const wasLeftBehind = failure?.error instanceof ScopeTimeoutError && 'value' in outcome;
+    const wasLeftBehind = failure?.error instanceof ScopeTimeoutError && 'value' in outcome && this.parent?.state !== 'open';
     const thrown = wasLeftBehind ? undefined : (failure ?? ('error' in outcome ? outcome : undefined));
     if (thrown && this.#leak) super.report(this.#leak.error, LEASES);
     if (thrown) throw this.#asError(thrown.error);

@@ -29,7 +29,7 @@ export interface BullScopeOptions {
   readonly onError?: ((error: unknown, where: string) => void) | undefined;
   /**
    * What comes of a lease that a job still holds when it has ended, and that is revoked then: `report` tells `onError`,
-   * `fail` fails the job with LeaseLeakedError, `ignore` says nothing. Default `report`.
+   * `fail` fails the job with that error, `ignore` says nothing. So does an acquire that still waits. Default `report`.
    */
   readonly onLeakedLease?: LeakPolicy | undefined;
   /**

@@ -240,6 +240,18 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
       await until(() => outcomes.completed.has('1'));
     });
 
+    it('fails when a task takes no notice of it and is left behind, though the processor returned', async () => {
+      const never = new Promise<never>(() => {});
+      const { queue, worker, outcomes } = await start(async (job) => {
+        currentScope().spawn(() => never, { name: 'deaf' });
+        worker.cancelJob(String(job.id), 'why');
+        return 'done';
+      });
+      await queue.add('job', {});
+      await settled(outcomes, 1);
+      expect(outcomes.failed.get('1')).toMatchObject([{ code: 'ERR_SCOPE_TIMEOUT', pending: ['deaf'] }]);
+    });
+
     it('fails with an error that has the reason in its message, where it throws that', async () => {
       const { queue, worker, outcomes } = await start(async (job) => {
         worker.cancelJob(String(job.id), 'because');
