@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Queue } from 'bullmq';
 import { type Rounds, shuffled } from '../bench.ts';
-import type { Assignment, Cost, Task } from './child.ts';
+import type { Assignment, Cost, Report } from './child.ts';
 import type { Subject } from './subjects.ts';
 
-/** Jobs that each process does before it is measured. */
-const WARM_UP = 2_000;
+/** Jobs that each process does before it is measured: V8 goes on compiling for some thousands. */
+const WARM_UP = 10_000;
 
 /** Jobs are added so many at a time. */
 const BATCH = 1_000;
@@ -27,7 +27,7 @@ export type Outcome = ReadonlyMap<string, readonly Cost[]>;
 export async function measure(url: string, { subjects, concurrency, starts, rounds, loops }: Case): Promise<Outcome> {
   const costs = new Map(subjects.map(({ name }): [string, Cost[]] => [name, []]));
   for (let start = 0; start < starts; start++) {
-    const crew = await Promise.all(subjects.map((subject) => Member.start({ subject, url, concurrency })));
+    const crew = await Promise.all(subjects.map((subject) => Member.start(subject, url, concurrency)));
     for (const member of crew) await member.work(WARM_UP);
     for (let round = 0; round < rounds / starts; round++) {
       for (const member of shuffled(crew)) costs.get(member.name)?.push(await member.work(loops));
@@ -40,52 +40,50 @@ export async function measure(url: string, { subjects, concurrency, starts, roun
 let queues = 0;
 
 class Member {
+  readonly name: string;
   readonly #child: ChildProcess;
-  readonly #assignment: Assignment;
+  readonly #queue: Queue;
 
-  private constructor(child: ChildProcess, assignment: Assignment) {
+  private constructor(name: string, child: ChildProcess, queue: Queue) {
+    this.name = name;
     this.#child = child;
-    this.#assignment = assignment;
+    this.#queue = queue;
   }
 
-  static async start(assignment: Assignment): Promise<Member> {
-    const file = fileURLToPath(new URL('./child.js', import.meta.url));
-    const child = fork(file, [JSON.stringify(assignment)], { execArgv: ['--expose-gc'] });
-    await answerOf(child);
-    return new Member(child, assignment);
-  }
-
-  get name(): string {
-    return this.#assignment.subject.name;
-  }
-
-  /** Has it empty a queue of so many jobs. */
-  async work(jobs: number): Promise<Cost> {
-    const { hostname: host, port } = new URL(this.#assignment.url);
+  static async start(subject: Subject, url: string, concurrency: number): Promise<Member> {
+    const { hostname: host, port } = new URL(url);
     const queue = new Queue(`queue-${++queues}`, { connection: { host, port: Number(port) } });
+    const assignment: Assignment = { subject, url, queue: queue.name, concurrency };
+    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [JSON.stringify(assignment)]);
+    await answerOf(child);
+    return new Member(subject.name, child, queue);
+  }
+
+  /** Has it do so many jobs, all of which are there when it begins. */
+  async work(jobs: number): Promise<Cost> {
+    await this.#queue.pause();
     const job = { name: 'job', data: {}, opts: { removeOnComplete: true } };
-    for (let left = jobs; left > 0; left -= BATCH) await queue.addBulk(Array.from({ length: Math.min(left, BATCH) }, () => job));
-    const task: Task = { queue: queue.name, jobs };
-    this.#child.send(task);
-    const cost = (await answerOf(this.#child)) as Cost;
-    await queue.obliterate();
-    await queue.close();
-    return cost;
+    for (let left = jobs; left > 0; left -= BATCH) await this.#queue.addBulk(Array.from({ length: Math.min(left, BATCH) }, () => job));
+    this.#child.send(jobs);
+    await answerOf(this.#child);
+    const [cost] = await Promise.all([answerOf(this.#child), this.#queue.resume()]);
+    return cost as Cost;
   }
 
   async end(): Promise<void> {
     this.#child.kill();
     await once(this.#child, 'exit');
+    await this.#queue.close();
   }
 }
 
 /** @throws when the child ends instead. */
-async function answerOf(child: ChildProcess): Promise<unknown> {
+async function answerOf(child: ChildProcess): Promise<Report> {
   const over = new AbortController();
   const exit = once(child, 'exit', { signal: over.signal }).then(([code]) => Promise.reject(new Error(`child ended with ${code}`)));
   exit.catch(() => {});
   try {
-    return (await Promise.race([once(child, 'message', { signal: over.signal }), exit]))[0];
+    return (await Promise.race([once(child, 'message', { signal: over.signal }), exit]))[0] as Report;
   } finally {
     over.abort();
   }
