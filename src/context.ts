@@ -48,6 +48,9 @@ place[KEY] ??= {
 export const shared: Shared = place[KEY];
 const { storage, root } = shared;
 
+/** Nobody is told of the end of a resource that is gone with its frame. */
+const NEVER_DESTROYED = { requireManualDestroy: true };
+
 export function currentFrame(): Frame | undefined {
   return storage.getStore();
 }
@@ -55,6 +58,11 @@ export function currentFrame(): Frame | undefined {
 /** Runs `fn` so that `currentFrame()` answers `frame` in it and in whatever it awaits. */
 export function enterFrame<A extends unknown[], R>(frame: Frame, fn: (...args: A) => R, ...args: A): R {
   return storage.run(frame, fn, ...args);
+}
+
+/** Runs `fn` so that what it sets by `AsyncLocalStorage.enterWith()`, of whatever storage, stays with it and what it awaits. */
+export function inOwnContext<R>(fn: () => R): R {
+  return new AsyncResource('scoped-pool.own', NEVER_DESTROYED).runInAsyncScope(fn);
 }
 
 /**

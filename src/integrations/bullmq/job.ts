@@ -1,9 +1,8 @@
+import { inOwnContext } from '../../context.ts';
 import { LeaseLeakedError, ScopeTimeoutError, ThrownValueError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import type { Failure, Outcome } from '../../scope/state.ts';
 import type { LeakPolicy } from './options.ts';
-
-const NEXT = Promise.resolve();
 
 /** Who knows of the jobs of a worker. */
 export interface JobWatcher {
@@ -36,8 +35,8 @@ export class Job extends Scope {
    */
   process(processor: () => unknown, detach: boolean): Promise<unknown> {
     // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
-    // would stay there for the next jobs; in a turn of its own it is the job's own.
-    return this.complete(() => (detach ? NEXT.then(processor) : processor()));
+    // would stay there for the next jobs.
+    return this.complete(detach ? () => inOwnContext(processor) : processor);
   }
 
   /** Cancels the job with its signal, or at once. */
