@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { now } from '../clock.ts';
 import { AcquireAbortedError, AcquireTimeoutError, PoolOverloadedError, TooManyWaitersError } from '../errors.ts';
+import type { Scope } from '../scope/index.ts';
 import { CoDel } from './codel.ts';
 import { Deadlines } from './deadlines.ts';
 import { DeadlockWatch } from './deadlock.ts';
@@ -40,8 +41,6 @@ export class Waiting<T> {
   readonly coming = new Set<Lease<T>>();
   /** How many of those who wait hold something, of whatever pool. */
   #holding = 0;
-  /** How often somebody who wants a connection alone had to wait until another gives one back: no more may be opened, and none on its way is for him. */
-  crowded = 0;
 
   constructor(engine: Engine<T>) {
     const { codelTargetMs, codelIntervalMs } = engine.rules;
@@ -64,7 +63,8 @@ export class Waiting<T> {
     if (rules.maxWaiters !== Number.POSITIVE_INFINITY && this.#inLineWith(lease.exclusive) > rules.maxWaiters)
       throw new TooManyWaitersError(acquireFacts(this.#engine, lease), rules.maxWaiters);
     counts.waited++;
-    if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.waiters.exclusive.size >= scheduler.arriving) this.crowded++;
+    if (lease.exclusive && scheduler.open >= scheduler.max && scheduler.waiters.exclusive.size >= scheduler.arriving)
+      this.#onCrowded(lease.scope);
     const since = now();
     const deadline = by ?? since + (options?.acquireTimeoutMs ?? rules.acquireTimeoutMs);
     const rank = lease.isNestedIn(this.#engine) ? RANKS.nested : RANKS[options?.priority ?? 'normal'];
@@ -131,6 +131,12 @@ export class Waiting<T> {
     // What is shared has places, too, when it has been looked at.
     const forSharers = Math.max(0, left) + sharing.size;
     return Math.max(0, -left) + Math.max(0, sharers - (forSharers === 0 ? 0 : forSharers * maxSharers));
+  }
+
+  /** Somebody who wants a connection alone waits until another gives one back: no more may be opened, and none on its way is for him. */
+  #onCrowded(scope: Scope): void {
+    const { name, scheduler } = this.#engine;
+    for (let at: Scope | null = scope; at; at = at.parent) at.onCrowded?.(name, scheduler.max);
   }
 
   #listen(waiter: Waiter<T>, signal: AbortSignal): void {

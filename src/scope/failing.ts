@@ -7,6 +7,8 @@ import type { Lifetime } from './lifetime.ts';
 import type { ScopeOptions } from './options.ts';
 import type { ScopeKind } from './state.ts';
 
+const NO_OPTIONS: ScopeOptions = {};
+
 /** How a scope fails and is cancelled: the first failure stops the rest, later ones are reported. */
 export abstract class Failing {
   readonly name: string;
@@ -123,12 +125,12 @@ export abstract class Failing {
     this.#unlisten = () => signal.removeEventListener('abort', onAbort);
   }
 
-  /** The scope is closed: nobody can fail or cancel it any more. */
-  protected letGo(options: ScopeOptions): void {
+  /** The scope is closed: nobody can fail or cancel it any more. @param isHeard Whether it has left something behind, of which somebody is to hear. */
+  protected letGo(isHeard: boolean): void {
     this.abort.abort(DONE);
     this.#unlisten?.();
     this.#unlisten = undefined;
-    this.options = options;
+    this.options = isHeard ? { onSuppressed: this.options.onSuppressed } : NO_OPTIONS;
   }
 
   #warn(error: unknown, from: string): void {

@@ -1,12 +1,12 @@
 import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, shared } from '../context.ts';
-import { NoScopeError, ScopeCancelledError, ScopeClosedError, ScopeDeadlockError, ScopeTimeoutError } from '../errors.ts';
+import { NoScopeError, ScopeCancelledError, ScopeClosedError } from '../errors.ts';
 import type { Belonging, TreeNode } from './belonging.ts';
 import { Closing } from './closing.ts';
 import { checkCopy } from './copy.ts';
 import { Failing } from './failing.ts';
-import { asOne } from './failures.ts';
+import { asOne, deadlock, hasLeftBehind } from './failures.ts';
 import type { Single } from './holdings.ts';
 import { type Limits, NO_LIMITS, type QuotaLimits, unknownLimits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
@@ -15,8 +15,6 @@ import { publishBegin, publishEnd } from './tracing.ts';
 import { end, isInside, type Work } from './work.ts';
 
 const CLOSED = Promise.resolve();
-const NO_ERRORS: readonly unknown[] = [];
-const NO_OPTIONS: ScopeOptions = {};
 /** Closes as the options of the scope say. */
 const AS_SET: CloseOptions = {};
 
@@ -27,6 +25,8 @@ export class Lifetime extends Failing {
   readonly limits: Limits;
   /** @internal Its own, or that which the scope around it had when this one was opened. */
   quota: QuotaLimits | undefined;
+  /** @internal Told when an acquire in it, or below it, waits until others give back, for its pool may open no more. */
+  declare onCrowded?: (pool: string, max: number) => void;
   readonly #since = now();
   protected isClosed = false;
   #failsUpwards = false;
@@ -67,10 +67,7 @@ export class Lifetime extends Failing {
     const ended = this.#end(options);
     if (!isInsideIt) return ended;
     if (isFirst) this.#handUp(ended);
-    const deadlock = Promise.reject(new ScopeDeadlockError(this.name));
-    // Thrown to whoever awaits it; a close that is begun here and not awaited is fine.
-    deadlock.catch(() => {});
-    return deadlock;
+    return deadlock(this.name);
   }
 
   /** What is open in the scope, and since when. */
@@ -89,6 +86,11 @@ export class Lifetime extends Failing {
   /** @internal Whether a failure goes to the parent, because nobody awaits this scope. */
   get failsUpwards(): boolean {
     return this.#failsUpwards;
+  }
+
+  /** @internal */
+  get children(): Iterable<Lifetime> {
+    return this.contents.running.children;
   }
 
   /** @internal Lets a child in. */
@@ -214,7 +216,7 @@ export class Lifetime extends Failing {
     }
     if (this.contents.isEmpty) {
       this.#ended = this.failure ? Promise.reject(this.failure.error) : CLOSED;
-      this.#letGo(NO_ERRORS, this.failure);
+      this.#letGo(false, this.failure);
       return this.#ended;
     }
     const graceMs = options.graceMs ?? this.options.graceMs ?? (this.kind === 'open' ? 10_000 : Number.POSITIVE_INFINITY);
@@ -231,19 +233,17 @@ export class Lifetime extends Failing {
     const errors = failure ? all.filter((error) => error !== failure.error) : all;
     if (failure) for (const error of errors) this.report(error, 'close');
     const outcome = failure ?? (errors.length > 0 ? { error: asOne(errors, `scope "${this.name}" while closing`) } : undefined);
-    this.#letGo(errors, outcome);
+    this.#letGo(hasLeftBehind(errors), outcome);
     if (outcome) throw outcome.error;
   }
 
-  /** The scope is closed and holds on to nothing, but for who is to hear of what was left behind. */
-  #letGo(errors: readonly unknown[], outcome: { readonly error: unknown } | undefined): void {
+  #letGo(isHeard: boolean, outcome: Failure | undefined): void {
     for (const unknown of unknownLimits(this)) this.report(unknown, 'limits');
     this.isClosed = true;
     this.#closing = undefined;
     if (this.#message) publishEnd(this.#message, outcome);
     if (this.parent) this.parent.dismiss(this);
     else shared.roots.delete(this);
-    const hasLeftBehind = errors.some((error) => error instanceof ScopeTimeoutError);
-    this.letGo(hasLeftBehind ? { onSuppressed: this.options.onSuppressed } : NO_OPTIONS);
+    this.letGo(isHeard);
   }
 }

@@ -1,5 +1,4 @@
-import { ScopeDeadlockError } from '../../errors.ts';
-import type { Scope } from '../../scope/index.ts';
+import { deadlock } from '../../scope/failures.ts';
 import { announce } from './around.ts';
 import type { BullScopeOptions } from './options.ts';
 import { ScopedWorker } from './scoped-worker.ts';
@@ -30,16 +29,19 @@ export function attach(where: string, worker: WorkerInside, options: BullScopeOp
   const closeBoth = scope.bind((self: WorkerInside, args: [boolean?, ...unknown[]]) =>
     scoped.close(args[0] ?? false, async () => close.apply(self, args)),
   );
-  const emitInside = scope.bind(emit);
   override(worker, {
     [SCOPED]: scoped,
     close(this: WorkerInside, ...args: [boolean?, ...unknown[]]): Promise<void> {
       const closing = closeBoth(this, args);
-      return scope.isWaitingForCaller ? notAwaited(closing, scope) : closing;
+      if (!scope.isWaitingForCaller) return closing;
+      // A job waits for the close and the close for the job: told at once, for neither would ever end.
+      closing.catch((error: unknown) => scope.report(error, 'close'));
+      return deadlock(scope.name);
     },
     emit(this: WorkerInside, event: string | symbol, ...args: unknown[]): boolean {
       // BullMQ tells of every job, and mostly nobody listens.
-      return this.listenerCount(event) > 0 ? emitInside.call(this, event, ...args) : emit.call(this, event, ...args);
+      if (this.listenerCount(event) === 0) return emit.call(this, event, ...args);
+      return scoped.enter(() => emit.call(this, event, ...args));
     },
     ...(processJob && {
       processJob(this: WorkerInside, ...args: [JobLike, ...unknown[]]): Promise<unknown> {
@@ -58,14 +60,6 @@ export function override(worker: WorkerInside, methods: object): void {
     const value: unknown = Reflect.get(methods, key);
     Object.defineProperty(worker, key, { value, writable: true, configurable: true });
   }
-}
-
-/** A job waits for the close and the close for the job: told at once, for neither would ever end. */
-function notAwaited(closing: Promise<void>, scope: Scope): Promise<never> {
-  closing.catch((error: unknown) => scope.report(error, 'close'));
-  const deadlock = Promise.reject(new ScopeDeadlockError(scope.name));
-  deadlock.catch(() => {});
-  return deadlock;
 }
 
 /** Tells the scope of a job of its cancel, whether the job has a signal or not, and without a listener on each: 2 µs per job on Node 20. @returns false when this BullMQ cancels nothing. */

@@ -4,26 +4,28 @@ import { Scope } from '../../scope/index.ts';
 import type { Failure, Outcome } from '../../scope/state.ts';
 import type { LeakPolicy } from './options.ts';
 
-/** Who knows of the jobs of a worker. */
-export interface JobWatcher {
-  /** A lease that a job has leaked was revoked, and the scope of the worker does not hear of it. */
+/** What holds for all jobs of a worker. */
+export interface JobRules {
+  readonly onLeakedLease: LeakPolicy;
+  readonly detach: boolean;
+  /** Told of a lease that was leaked and revoked, where the scope of the worker does not hear of it. */
   onRevoked(leak: LeaseLeakedError): void;
-  /** A job has come to its end, whichever. */
-  onEnd(job: Job): void;
 }
 
 /** The scope of one job, on its way through the processor: a child of the worker's. */
 export class Job extends Scope {
-  readonly #policy: LeakPolicy;
-  readonly #watcher: JobWatcher;
+  readonly #rules: JobRules;
   /** What the processor threw that had put the job elsewhere in the queue. */
   #left: Failure | undefined;
   #leak: Failure | undefined;
 
-  constructor(worker: Scope, name: string, policy: LeakPolicy, watcher: JobWatcher) {
+  constructor(worker: Scope, name: string, rules: JobRules) {
     super({ parent: worker, name }, 'lexical');
-    this.#policy = policy;
-    this.#watcher = watcher;
+    this.#rules = rules;
+  }
+
+  static isJob(scope: object): scope is Job {
+    return #rules in scope;
   }
 
   /**
@@ -33,10 +35,10 @@ export class Job extends Scope {
    * thrown in a task of the job. A signal alone is no failure: what the processor makes of it counts. What is no error
    * becomes one, for BullMQ leaves a job that threw `undefined` active for ever.
    */
-  process(processor: () => unknown, detach: boolean): Promise<unknown> {
+  process(processor: () => unknown): Promise<unknown> {
     // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
     // would stay there for the next jobs.
-    return this.complete(detach ? () => inOwnContext(processor) : processor);
+    return this.complete(this.#rules.detach ? () => inOwnContext(processor) : processor);
   }
 
   /** Cancels the job with its signal, or at once. */
@@ -48,9 +50,10 @@ export class Job extends Scope {
 
   override report(error: unknown, from: string): void {
     // An acquire that nobody awaited, too: what it was for has not been done.
-    if (from !== LEASES || this.#policy === 'report') return super.report(error, from);
-    if (error instanceof LeaseLeakedError) this.#watcher.onRevoked(error);
-    if (this.#policy === 'fail') this.#leak ??= { error };
+    const { onLeakedLease } = this.#rules;
+    if (from !== LEASES || onLeakedLease === 'report') return super.report(error, from);
+    if (error instanceof LeaseLeakedError) this.#rules.onRevoked(error);
+    if (onLeakedLease === 'fail') this.#leak ??= { error };
   }
 
   protected override failWith(error: unknown, from: string): void {
@@ -60,7 +63,6 @@ export class Job extends Scope {
   }
 
   protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
-    this.#watcher.onEnd(this);
     const left = this.#left;
     if (left) {
       if (failure) this.parent?.report(failure.error, this.name);

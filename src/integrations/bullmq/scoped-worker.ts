@@ -2,8 +2,8 @@ import { enterFrame, type Frame } from '../../context.ts';
 import { LeaseLeakedError } from '../../errors.ts';
 import { setQuota } from '../../pool/quota.ts';
 import { type CloseOptions, Scope } from '../../scope/index.ts';
-import { Crowding } from './crowding.ts';
-import { Job, type JobWatcher } from './job.ts';
+import { crowdingOf } from './crowding.ts';
+import { Job, type JobRules } from './job.ts';
 import { limitsOf } from './limits.ts';
 import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts';
 
@@ -14,8 +14,6 @@ export class ScopedWorker {
   readonly scope: Scope;
   /** Whether it is told of every cancel; else the signal of each job tells. */
   isTold = false;
-  /** The jobs that run. Two of one id may: one that was taken for stalled, and begun again. */
-  readonly #jobs = new Set<Job>();
   /** The names of jobs whose end Redis has not been told; BullMQ tells it after the processor has returned. */
   readonly #unrecorded = new Map<Promise<unknown>, string>();
   /** What was revoked since the scope began to close. */
@@ -23,14 +21,7 @@ export class ScopedWorker {
   readonly #options: BullScopeOptions;
   /** Told what cannot be thrown. */
   #onError: BullScopeOptions['onError'];
-  readonly #crowding: Crowding;
-  readonly #watcher: JobWatcher = {
-    onRevoked: (leak) => this.#onRevoked(leak),
-    onEnd: (job) => {
-      this.#jobs.delete(job);
-      this.#crowding.look();
-    },
-  };
+  readonly #rules: JobRules;
   /** Of nobody's work. BullMQ goes on in the context of whoever called resume(), leases included, and that must not reach a job. */
   readonly #frame: Frame;
   #isClosing = false;
@@ -43,7 +34,7 @@ export class ScopedWorker {
    * @throws InvalidOptionError for what a function or the environment says, ScopeClosedError.
    */
   constructor(where: string, name: string, worker: WorkerFacts, options: BullScopeOptions) {
-    const { scope: shared, graceMs, onError } = options;
+    const { scope: shared, graceMs, onError, onLeakedLease = 'report', detach = true } = options;
     const limits = limitsOf(where, options, worker);
     this.#options = options;
     this.#onError = onError;
@@ -60,7 +51,8 @@ export class ScopedWorker {
       },
     });
     if (shared && limits) setQuota(this.scope, limits);
-    this.#crowding = new Crowding(this.scope, worker);
+    this.scope.onCrowded = crowdingOf(worker);
+    this.#rules = { onLeakedLease, detach, onRevoked: (leak) => this.#onRevoked(leak) };
     this.#frame = { scope: this.scope, work: undefined, held: undefined };
   }
 
@@ -72,29 +64,33 @@ export class ScopedWorker {
 
   /** Runs a job, whoever calls. @throws ScopeClosedError, or what {@link Job.process} rejects with. */
   run(id: string | undefined, signal: AbortSignal | undefined, processor: () => unknown): Promise<unknown> {
-    const job = new Job(this.scope, nameOf(id), this.#options.onLeakedLease ?? 'report', this.#watcher);
+    const job = new Job(this.scope, nameOf(id), this.#rules);
     if (signal && !this.isTold) job.stopWith(signal);
-    this.#jobs.add(job);
-    return enterFrame(this.#frame, begin, job, processor, this.#options.detach ?? true);
+    return this.enter(() => job.process(processor));
+  }
+
+  /** Runs `fn` in the scope, as nobody's work. */
+  enter<R>(fn: () => R): R {
+    return enterFrame(this.#frame, fn);
   }
 
   /** Asks a job to stop: one whose processor takes no signal hears of it by its scope. @returns whether it runs here. */
   cancel(id: string | undefined, reason: unknown): boolean {
-    const running = [...this.#jobs].filter(({ name }) => name === nameOf(id));
+    const running = this.#jobs.filter(({ name }) => name === nameOf(id));
     for (const job of running) job.stop(reason);
     return running.length > 0;
   }
 
   /** The same for all jobs; and once BullMQ has closed, for what else runs in the scope. */
   cancelAll(reason: unknown): void {
-    for (const job of [...this.#jobs]) job.stop(reason);
+    for (const job of this.#jobs) job.stop(reason);
     // Whoever closes it hears how that ends.
     if (this.scope.state !== 'open') this.scope.close(NO_GRACE).catch(() => {});
   }
 
   /** The names of the jobs that run, or whose end Redis has not been told. */
   get jobs(): readonly string[] {
-    return [...new Set([...[...this.#jobs].map(({ name }) => name), ...this.#unrecorded.values()])];
+    return [...new Set([...this.#jobs.map(({ name }) => name), ...this.#unrecorded.values()])];
   }
 
   /** How many leases were revoked while their holders were at work: the scope closed over their heads. */
@@ -144,6 +140,11 @@ export class ScopedWorker {
     return this.#endedAtOnce;
   }
 
+  /** The jobs that run. Two of one id may: one that was taken for stalled, and begun again. */
+  get #jobs(): readonly Job[] {
+    return [...this.scope.children].filter(Job.isJob);
+  }
+
   /** Tells `onError` what can be thrown to nobody. */
   readonly tell = (error: unknown, where: string): void => {
     const onError = this.#onError;
@@ -166,10 +167,6 @@ export class ScopedWorker {
     if (parent) parent.report(error, `${name}/${where}`);
     else warn(error, where);
   }
-}
-
-function begin(job: Job, processor: () => unknown, detach: boolean): Promise<unknown> {
-  return job.process(processor, detach);
 }
 
 function nameOf(id: string | undefined): string {

@@ -173,6 +173,31 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
       expect(told.sort()).toEqual(['has at most 1 for them', 'has at most 2 for them']);
     });
 
+    it('are told low of the worker whose jobs wait, not of those beside it', async () => {
+      const seen = warnings();
+      const scope = app();
+      const pool = bull.pool();
+      const use = () => pool.use((connection) => connection.incr('n'));
+      const [busy, calm] = [await bull.queue('busy'), await bull.queue('calm')];
+      const workers = [
+        scopeWorker(await bull.worker(calm, () => pool.incr('n'), { concurrency: CONCURRENCY }), { scope }),
+        scopeWorker(await bull.worker(busy, use, { concurrency: CONCURRENCY }), { scope }),
+      ];
+      const outcomes = workers.map(outcomesOf);
+      // Nor of anybody, where it is no job that waits.
+      await scope.run(() => Promise.all(Array.from({ length: 10 }, use)));
+      expect(seen).toEqual([]);
+      const gate = new Gate();
+      const held = scope.run(() => Promise.all([1, 2, 3].map(() => pool.use(() => gate.opened))));
+      await until(() => scope.run(() => pool.stats().inUse === 3));
+      for (const queue of [calm, busy]) await queue.addBulk(Array.from({ length: 5 }, () => ({ name: 'job', data: {} })));
+      await until(() => scope.run(() => pool.stats().pending >= CONCURRENCY));
+      gate.open();
+      await held;
+      for (const outcome of outcomes) await settled(outcome, 5);
+      expect(seen.map(({ message }) => message)).toEqual([expect.stringContaining('worker "busy" runs 4 jobs at a time')]);
+    });
+
     it('are named with the worker when a job waits too long for them', async () => {
       const scope = app();
       const pool = bull.pool();
