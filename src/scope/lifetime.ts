@@ -1,6 +1,6 @@
 import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
-import { currentFrame, enterFrame, shared } from '../context.ts';
+import { currentFrame, enterFrame, type Frame, shared } from '../context.ts';
 import { NoScopeError, ScopeCancelledError, ScopeClosedError } from '../errors.ts';
 import type { Belonging, TreeNode } from './belonging.ts';
 import { Closing } from './closing.ts';
@@ -138,10 +138,11 @@ export class Lifetime extends Failing {
 
   /**
    * @internal Runs the body of the scope and ends it. Not an async function: where AsyncLocalStorage is on, each promise
-   * costs more than all else here. @throws the first failure, as it is.
+   * costs more than all else here.
+   *
+   * @param outer Of what the body is a part. @throws the first failure, as it is.
    */
-  complete<R>(fn: (scope: this) => R | PromiseLike<R>): Promise<R> {
-    const outer = currentFrame();
+  complete<R>(fn: (scope: this) => R | PromiseLike<R>, outer: Frame | undefined = currentFrame()): Promise<R> {
     const body: Work = { scope: this, outer: outer?.work as Work | undefined, ended: false };
     this.contents.running.addBody(body);
     const onFailed = (error: unknown) => {

@@ -1,4 +1,4 @@
-import { inOwnContext } from '../../context.ts';
+import { type Frame, inOwnContext } from '../../context.ts';
 import { LeaseLeakedError, ScopeTimeoutError, ThrownValueError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import type { Failure, Outcome } from '../../scope/state.ts';
@@ -8,6 +8,8 @@ import type { LeakPolicy } from './options.ts';
 export interface JobRules {
   readonly onLeakedLease: LeakPolicy;
   readonly detach: boolean;
+  /** In which jobs begin: nobody's work. BullMQ goes on in the context of whoever called resume(), leases included. */
+  readonly frame: Frame;
   /** Told of a lease that was leaked and revoked, where the scope of the worker does not hear of it. */
   onRevoked(leak: LeaseLeakedError): void;
 }
@@ -29,7 +31,7 @@ export class Job extends Scope {
   }
 
   /**
-   * Runs the job and ends what it began.
+   * Runs the job, as a part of nothing, and ends what it began.
    *
    * @throws the very error that the processor threw, for BullMQ tells what to do by its class, or the first that was
    * thrown in a task of the job. A signal alone is no failure: what the processor makes of it counts. What is no error
@@ -38,7 +40,7 @@ export class Job extends Scope {
   process(processor: () => unknown): Promise<unknown> {
     // BullMQ calls us from its loop. What a processor sets with AsyncLocalStorage.enterWith() before its first await
     // would stay there for the next jobs.
-    return this.complete(this.#rules.detach ? () => inOwnContext(processor) : processor);
+    return this.complete(this.#rules.detach ? () => inOwnContext(processor) : processor, this.#rules.frame);
   }
 
   /** Cancels the job with its signal, or at once. */

@@ -1,4 +1,4 @@
-import { enterFrame, type Frame } from '../../context.ts';
+import { enterFrame } from '../../context.ts';
 import { LeaseLeakedError } from '../../errors.ts';
 import { setQuota } from '../../pool/quota.ts';
 import { type CloseOptions, Scope } from '../../scope/index.ts';
@@ -22,8 +22,6 @@ export class ScopedWorker {
   /** Told what cannot be thrown. */
   #onError: BullScopeOptions['onError'];
   readonly #rules: JobRules;
-  /** Of nobody's work. BullMQ goes on in the context of whoever called resume(), leases included, and that must not reach a job. */
-  readonly #frame: Frame;
   #isClosing = false;
   #endedAtOnce: Promise<void> | undefined;
 
@@ -52,8 +50,8 @@ export class ScopedWorker {
     });
     if (shared && limits) setQuota(this.scope, limits);
     this.scope.onCrowded = crowdingOf(worker);
-    this.#rules = { onLeakedLease, detach, onRevoked: (leak) => this.#onRevoked(leak) };
-    this.#frame = { scope: this.scope, work: undefined, held: undefined };
+    const frame = { scope: this.scope, work: undefined, held: undefined };
+    this.#rules = { onLeakedLease, detach, frame, onRevoked: this.#onRevoked };
   }
 
   /** The same worker is wrapped again. @throws InvalidOptionError */
@@ -66,12 +64,12 @@ export class ScopedWorker {
   run(id: string | undefined, signal: AbortSignal | undefined, processor: () => unknown): Promise<unknown> {
     const job = new Job(this.scope, nameOf(id), this.#rules);
     if (signal && !this.isTold) job.stopWith(signal);
-    return this.enter(() => job.process(processor));
+    return job.process(processor);
   }
 
   /** Runs `fn` in the scope, as nobody's work. */
   enter<R>(fn: () => R): R {
-    return enterFrame(this.#frame, fn);
+    return enterFrame(this.#rules.frame, fn);
   }
 
   /** Asks a job to stop: one whose processor takes no signal hears of it by its scope. @returns whether it runs here. */
