@@ -87,7 +87,14 @@ export function checkSame(where: string, first: BullScopeOptions, again: BullSco
     const actual = again[option];
     const isSame = option === 'limits' ? isDeepStrictEqual : Object.is;
     if (actual === undefined || typeof actual === 'function' || isSame(actual, first[option])) continue;
-    const expected = 'what it was when this worker was wrapped first, or absent';
+    // Of an object a message says no more than that it is one.
+    const both = typeof actual === 'object' ? ` (${inWords(first[option])}, not ${inWords(actual)})` : '';
+    const expected = `what it was when this worker was wrapped first${both}, or absent`;
     throw new InvalidOptionError({ where, option, expected, actual });
   }
+}
+
+function inWords(value: unknown): string {
+  if (value instanceof Scope) return `scope "${value.name}"`;
+  return typeof value === 'object' ? JSON.stringify(value) : 'none';
 }

@@ -2,7 +2,8 @@ import { WorkerNotScopedError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
 import { attach, attachedTo, override } from './attach.ts';
 import { handBack } from './hand-back.ts';
-import { type BullScopeOptions, checkBullScope } from './options.ts';
+import { type BullScopeOptions, checkBullScope, checkSame } from './options.ts';
+import { scopedOptionsOf } from './scoped.ts';
 import { describe, insideOf, type JobLike, type WorkerInside, type WorkerLike } from './worker.ts';
 
 /**
@@ -25,6 +26,8 @@ export function scopeWorker<W extends WorkerLike>(worker: W, options: BullScopeO
   const where = 'scopeWorker()';
   checkBullScope(where, options);
   const inside = insideOf(where, worker);
+  // Now, not with its first job.
+  checkSame(`${where}, beside scoped()`, options, scopedOptionsOf(inside.processFn) ?? {});
   const isNew = !attachedTo(worker);
   const scoped = attach(where, inside, options);
   if (!isNew) return worker;

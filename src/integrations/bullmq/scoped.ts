@@ -3,12 +3,20 @@ import { callable, checkArgument } from '../../options.ts';
 import { type Scope, tryCurrentScope, withScope } from '../../scope/index.ts';
 import { attach } from './attach.ts';
 import { handBack } from './hand-back.ts';
-import { type BullScopeOptions, checkBullScope } from './options.ts';
+import { type BullScopeOptions, checkBullScope, checkSame } from './options.ts';
 import type { ScopedWorker } from './scoped-worker.ts';
 import { type JobLike, type ProcessorLike, type WorkerInside, workerOf } from './worker.ts';
 
 /** The number of parameters from which on BullMQ hands a processor its abort signal. */
 const WITH_SIGNAL = 3;
+
+// For every copy of the library.
+const OPTIONS = Symbol.for('scoped-pool.scoped-options');
+
+/** The options of a function that `scoped` has wrapped: its worker gets them with the first job. */
+export function scopedOptionsOf(processor: unknown): BullScopeOptions | undefined {
+  return (processor as { readonly [OPTIONS]?: BullScopeOptions } | undefined)?.[OPTIONS];
+}
 
 /**
  * Wraps a processor, where the worker is made by somebody else: the worker that calls it gets a scope with its first
@@ -23,6 +31,7 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
   const where = 'scoped()';
   checkArgument(where, 'its function', processor, callable);
   checkBullScope(where, options);
+  checkSame(where, options, scopedOptionsOf(processor) ?? {});
   const workers = new WeakMap<WorkerInside, ScopedWorker>();
   const find = (worker: WorkerInside) => {
     const known = workers.get(worker) ?? attach(where, worker, options);
@@ -45,6 +54,7 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
   const length = options.abortable ? Math.max(WITH_SIGNAL, processor.length) : processor.length;
   Object.defineProperty(wrapped, 'length', { value: length });
   Object.defineProperty(wrapped, 'name', { value: processor.name });
+  Object.defineProperty(wrapped, OPTIONS, { value: options });
   return wrapped as unknown as P;
 }
 

@@ -22,6 +22,8 @@ export interface WorkerInside {
   readonly closing?: Promise<unknown> | undefined;
   /** Whether jobs get an AbortSignal. Read for each job; BullMQ sets it by the processor's number of parameters. */
   processorAcceptsSignal: boolean;
+  /** The processor, where jobs run in this process. */
+  readonly processFn?: unknown;
   /** Called for each job, looked up each time; what it throws decides what becomes of the job. */
   callProcessJob(job: JobLike, token?: string, signal?: AbortSignal, ...rest: unknown[]): unknown;
   /** Calls that one, and tells Redis what came of the job. */

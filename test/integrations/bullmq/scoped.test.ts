@@ -187,6 +187,21 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(await given({ id: '8' })).toBe('app');
   });
 
+  it('is refused at once beside options that contradict its own, not with every job', async () => {
+    const given = scoped(async () => {}, { limits: { redis: 2 }, graceMs: 50 });
+    const worker = await bull.worker(await bull.queue(), given);
+    const refusal = (where: string, said: string) => {
+      const message = `${where}: limits must be what it was when this worker was wrapped first${said}, or absent; got an object`;
+      return expect.objectContaining({ code: 'ERR_INVALID_OPTION', message });
+    };
+    const both = ' ({"redis":3}, not {"redis":2})';
+    expect(() => scopeWorker(worker, { limits: { redis: 3 }, graceMs: 50 })).toThrow(refusal('scopeWorker(), beside scoped()', both));
+    expect(() => scopeWorker(worker)).toThrow(refusal('scopeWorker(), beside scoped()', ' (none, not {"redis":2})'));
+    expect(() => scopeOf(worker)).toThrow('has no scope');
+    expect(() => scoped(given, { limits: { redis: 3 } })).toThrow(refusal('scoped()', both));
+    expect(scopeOf(scopeWorker(worker, { limits: { redis: 2 }, graceMs: 50, onLeakedLease: 'fail' })).limits).toEqual({ redis: 2 });
+  });
+
   it('refuses at once what is no function, and options that are wrong', async () => {
     const refusal = (said: string) => expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringContaining(said) });
     expect(() => scoped('file.js' as never)).toThrow(refusal('scoped(): its function must be a function; got "file.js"'));
