@@ -39,8 +39,8 @@ export interface BullScopeOptions {
    */
   readonly abortable?: boolean | undefined;
   /**
-   * Whether a job begins in a turn of its own, so that what foreign code sets with `AsyncLocalStorage.enterWith()` before
-   * its first await does not reach the jobs that come after it. Default true.
+   * Whether a job begins in an async context of its own, so that what foreign code sets with
+   * `AsyncLocalStorage.enterWith()` before its first await does not reach the jobs that come after it. Default true.
    */
   readonly detach?: boolean | undefined;
   /** How long `worker.close()` waits, once BullMQ has closed, for tasks that were spawned in the worker's scope. Default 10,000. */
@@ -64,22 +64,17 @@ const CHECKS = {
  * @param where Who asks: `scopeWorker()`.
  * @throws InvalidOptionError, ScopeClosedError when the given scope takes no more jobs.
  */
-export function checkBullScope(where: string, options: BullScopeOptions): void {
-  checkOptions(where, options, CHECKS);
+export function checkBullScope(where: string, options: BullScopeOptions, checks: Readonly<Record<string, Check>> = CHECKS): void {
+  checkOptions(where, options, checks);
   checkEnvironment();
   const { limits, scope } = options;
   if (typeof limits === 'object') checkLimits(where, limits);
   if (scope && scope.state !== 'open') throw new ScopeClosedError(scope.name, scope.state);
 }
 
-const { scope: _, abortable: __, ...SANDBOX_CHECKS } = CHECKS;
-
-/** @throws InvalidOptionError */
-export function checkSandbox(where: string, options: BullScopeOptions): void {
-  checkOptions(where, options, SANDBOX_CHECKS);
-  checkEnvironment();
-  if (typeof options.limits === 'object') checkLimits(where, options.limits);
-}
+const { scope: _, abortable: __, ...inSandbox } = CHECKS;
+/** Those of what is run by a child. */
+export const SANDBOX_CHECKS = inSandbox;
 
 /** @throws InvalidOptionError when a worker that has a scope already is to have another one. Functions may differ. */
 export function checkSame(where: string, first: BullScopeOptions, again: BullScopeOptions): void {

@@ -1,5 +1,5 @@
 import { callable, checkArgument } from '../../options.ts';
-import { type BullScopeOptions, checkSandbox } from './options.ts';
+import { type BullScopeOptions, checkBullScope, SANDBOX_CHECKS } from './options.ts';
 import { scoped } from './scoped.ts';
 import { ScopedWorker } from './scoped-worker.ts';
 import { type JobLike, type ProcessorLike, workerOf } from './worker.ts';
@@ -25,7 +25,7 @@ interface SandboxedJob extends JobLike {
 export function scopeSandbox<P extends ProcessorLike>(processor: P, options: SandboxOptions = {}): P {
   const where = 'scopeSandbox()';
   checkArgument(where, 'its function', processor, callable);
-  checkSandbox(where, options);
+  checkBullScope(where, options, SANDBOX_CHECKS);
   const inProcess = scoped(processor, options) as unknown as (...args: unknown[]) => unknown;
   let sandbox: ScopedWorker | undefined;
   const wrapped = async function process(this: unknown, job: SandboxedJob, ...rest: [string?, AbortSignal?]): Promise<unknown> {
