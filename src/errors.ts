@@ -574,9 +574,15 @@ export interface WorkerLeftovers {
   /** Names of jobs that had not ended, or whose end could not be recorded. */
   readonly pending: readonly string[];
   readonly waitedMs: number;
-  /** Whether Redis could be talked to. */
-  readonly isReady: boolean;
+  /** What was waited for in the end. */
+  readonly lastFor: 'jobs' | 'scope' | 'Redis';
 }
+
+const LAST_ADVICE = {
+  jobs: 'Let jobs end on their AbortSignal, or raise graceMs or cancelMs',
+  scope: 'What was spawned or opened in its scope had not ended: let it end when the scope is cancelled, or raise graceMs or cancelMs',
+  Redis: 'Redis could not be reached, or did not answer; look there',
+} as const;
 
 /** `shutdown` could not close a worker in order and ended it by force. */
 export class WorkerTimeoutError extends ScopedPoolError {
@@ -584,10 +590,9 @@ export class WorkerTimeoutError extends ScopedPoolError {
   /** Names of jobs that had not ended, or whose end could not be recorded. BullMQ runs them again when their locks expire. */
   readonly pending: readonly string[];
 
-  constructor(worker: string, { pending, waitedMs, isReady }: WorkerLeftovers) {
+  constructor(worker: string, { pending, waitedMs, lastFor }: WorkerLeftovers) {
     const left = pending.length === 0 ? 'no job was left' : `left behind: ${pending.join(', ')}`;
-    const advice = isReady ? 'Let jobs end on their AbortSignal, or raise graceMs or cancelMs' : 'Redis could not be reached; look there';
-    super(`worker "${worker}": ended by force after ${Math.round(waitedMs)} ms; ${left}. ${advice}`);
+    super(`worker "${worker}": ended by force after ${Math.round(waitedMs)} ms; ${left}. ${LAST_ADVICE[lastFor]}`);
     this.pending = pending;
   }
 }

@@ -55,7 +55,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.NoWorkerError('producer("mails")', 'request'), 'or give options.connection'],
   [new errors.NotOnRedisError('producer("mails")', 'mails'), 'Make it once and close it with the scope'],
   [new errors.JobCancelledError('mails', 5), 'raise graceMs'],
-  [new errors.WorkerTimeoutError('mails', { pending: ['mails/job:1'], waitedMs: 5, isReady: true }), 'Let jobs end on their AbortSignal'],
+  [new errors.WorkerTimeoutError('mails', { pending: ['mails/job:1'], waitedMs: 5, lastFor: 'jobs' }), 'Let jobs end on their AbortSignal'],
   [new errors.WorkerStoppedError('mails', new Error('why')), 'Close the worker before its scope'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],

@@ -47,16 +47,19 @@ export function nextStep(facts: EndingFacts, { cancelAt, forceAt }: Patience, at
   return facts.isBusy && at >= cancelAt ? 'cancel' : 'wait';
 }
 
-/** How one worker has ended. */
-export interface EndingReport {
+/** What came of `shutdown`. */
+export interface ClosingReport {
+  /** Whether every job had ended and everything was closed in order. */
   readonly clean: boolean;
+  /** The jobs that had not ended, or whose end Redis could not be told, such as `emails/job:42`. Their locks expire, then they run again. */
   readonly pending: readonly string[];
+  /** How many leases were revoked over their holders' heads. */
   readonly forcedLeases: number;
 }
 
 /** The end of one worker: asked for in order, and taken by force when that does not come. */
 export class Ending {
-  readonly report: Promise<EndingReport>;
+  readonly report: Promise<ClosingReport>;
   readonly #worker: WorkerInside;
   readonly #scoped: ScopedWorker | undefined;
   readonly #insides: WorkerInsides;
@@ -86,7 +89,7 @@ export class Ending {
     this.#wake();
   }
 
-  async #run(): Promise<EndingReport> {
+  async #run(): Promise<ClosingReport> {
     this.#insides.watchChildren();
     this.#stopTaking();
     for (;;) {
@@ -162,8 +165,9 @@ export class Ending {
     const onEnd = (job: JobLike | undefined) => pending.delete(this.#nameOf(`job:${job?.id}`));
     // Some end after all, or are failed because their process was killed, and are recorded.
     for (const event of ENDS) this.#worker.on(event, onEnd);
-    const { isReady, isClosing } = this.#insides;
-    this.#tell(new WorkerTimeoutError(this.#worker.name, { pending: [...pending], waitedMs: now() - this.#begun, isReady }));
+    const { isReady, isClosing, hasClosed } = this.#insides;
+    const lastFor = hasClosed ? 'scope' : isReady && pending.size > 0 ? 'jobs' : 'Redis';
+    this.#tell(new WorkerTimeoutError(this.#worker.name, { pending: [...pending], waitedMs: now() - this.#begun, lastFor }));
     // Where there was no time between, too: a processor that nobody tells would go on after the end.
     this.#cancel();
     this.#insides.killChildren();

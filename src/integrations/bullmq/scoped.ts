@@ -68,6 +68,6 @@ function isIn(worker: Scope, { id }: JobLike): boolean {
 }
 
 /** Whether it is what BullMQ hands to a processor file: a job that knows the name of its queue, and has none. */
-function isSandboxed(job: JobLike): job is JobLike & { readonly queueName: string } {
+export function isSandboxed(job: JobLike): job is JobLike & { readonly queueName: string } {
   return typeof (job as { queueName?: unknown }).queueName === 'string' && !('queue' in job);
 }

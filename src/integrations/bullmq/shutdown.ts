@@ -1,6 +1,6 @@
-import { checkOptions, duration, flag } from '../../options.ts';
-import { Ending, type EndingReport } from './ending.ts';
-import { type WorkerInside, type WorkerLike, workersIn } from './worker.ts';
+import { type Check, checkArgument, checkOptions, duration, flag } from '../../options.ts';
+import { type ClosingReport, Ending } from './ending.ts';
+import { isWorker, type WorkerInside, type WorkerLike, workersIn } from './worker.ts';
 
 /** Settings of `shutdown`. */
 export interface ClosingOptions {
@@ -12,27 +12,20 @@ export interface ClosingOptions {
   readonly force?: boolean | undefined;
 }
 
-/** What came of `shutdown`. */
-export interface ClosingReport {
-  /** Whether every job had ended and everything was closed in order. */
-  readonly clean: boolean;
-  /** The jobs that had not ended, or whose end Redis could not be told, such as `emails/job:42`. Their locks expire, then they run again. */
-  readonly pending: readonly string[];
-  /** How many leases were revoked over their holders' heads. */
-  readonly forcedLeases: number;
-}
-
 export const GRACE_MS = 10_000;
 export const CANCEL_MS = 1_000;
 const CHECKS = { graceMs: duration(), cancelMs: duration(), force: flag } satisfies Record<keyof ClosingOptions, unknown>;
+
+const noWorker: Check = (value) => (isWorker(value) ? 'an object of settings (several workers go into an array)' : undefined);
 
 const endings = new WeakMap<WorkerInside, Ending>();
 
 /**
  * Closes workers and their scopes, and always comes to an end, also when Redis is away, where `worker.close()` waits for
  * ever. They take no more jobs. Those that run go on for `graceMs`, acquire included; then they are cancelled, through
- * BullMQ's signal and their scopes; `cancelMs` later what is left loses its leases and connections. Where no job runs and
- * Redis is away, it is over after two seconds.
+ * BullMQ's signal and their scopes; `cancelMs` later what is left loses its leases and connections, for which it takes a
+ * second more, and up to six where stops that were given to a scope hang. Where no job runs and Redis is away, it is over
+ * after two seconds.
  *
  * Workers may be wrapped or not, sandboxed, closing or closed. Of those not wrapped only what runs in jobs is known, as
  * far as BullMQ tells. Asked again, it is the same end, hurried by whoever has less patience.
@@ -43,6 +36,7 @@ const endings = new WeakMap<WorkerInside, Ending>();
 export function shutdown(workers: WorkerLike | readonly WorkerLike[], options: ClosingOptions = {}): Promise<ClosingReport> {
   const where = 'shutdown()';
   const all = workersIn(where, workers);
+  checkArgument(where, 'options', options, noWorker);
   checkOptions(where, options, CHECKS);
   const { graceMs = GRACE_MS, cancelMs = CANCEL_MS, force = false } = options;
   return merge(all.map((worker) => endOf(worker, force ? 0 : graceMs, force ? 0 : cancelMs).report));
@@ -56,7 +50,7 @@ function endOf(worker: WorkerInside, graceMs: number, cancelMs: number): Ending 
   return ending;
 }
 
-async function merge(reports: readonly Promise<EndingReport>[]): Promise<ClosingReport> {
+async function merge(reports: readonly Promise<ClosingReport>[]): Promise<ClosingReport> {
   const all = await Promise.all(reports);
   return {
     clean: all.every(({ clean }) => clean),

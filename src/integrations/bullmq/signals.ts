@@ -1,8 +1,10 @@
 import { constants } from 'node:os';
 import { nextTurn, within } from '../../clock.ts';
+import { NotAWorkerError } from '../../errors.ts';
 import { type Check, callable, checkOptions, duration, flag } from '../../options.ts';
-import { CANCEL_MS, type ClosingReport, shutdown } from './shutdown.ts';
-import { type WorkerLike, workersIn } from './worker.ts';
+import type { ClosingReport } from './ending.ts';
+import { CANCEL_MS, shutdown } from './shutdown.ts';
+import { isWorker, type WorkerLike, workersIn } from './worker.ts';
 
 /** Settings of `handleSignals`. */
 export interface SignalOptions {
@@ -76,10 +78,20 @@ export function handleSignals(workers: WorkerLike | readonly WorkerLike[], optio
 
 /** @returns the exit code. */
 async function end(workers: WorkerLike | readonly WorkerLike[], { graceMs, cancelMs, onDone }: SignalOptions): Promise<0 | 1> {
+  const all: readonly unknown[] = Array.isArray(workers) ? workers : [workers];
+  // An array may have changed; what else is in it must not cost the workers their jobs.
+  const known = all.filter(isWorker);
+  if (known.length < all.length)
+    warn(
+      new NotAWorkerError(
+        'handleSignals()',
+        `${all.length - known.length} of what it was given was no Worker when the signal came; the others are shut down`,
+      ),
+    );
   try {
-    const report = await shutdown(workers, { graceMs, cancelMs });
+    const report = await shutdown(known as unknown as readonly WorkerLike[], { graceMs, cancelMs });
     const done = Promise.resolve(onDone?.(report));
-    if ((await within(done, cancelMs ?? CANCEL_MS)) !== 'late') return report.clean ? 0 : 1;
+    if ((await within(done, cancelMs ?? CANCEL_MS)) !== 'late') return report.clean && known.length === all.length ? 0 : 1;
     warn(`onDone() had not come back after ${cancelMs ?? CANCEL_MS} ms (cancelMs), and is no longer waited for`);
   } catch (error) {
     warn(error instanceof Error ? error : String(error));

@@ -53,7 +53,10 @@ const METHODS = ['callProcessJob', 'close', 'emit'] as const satisfies readonly 
 
 /** The inside of a worker that can get a scope. @param where Who asks. @throws NotAWorkerError, SandboxedWorkerError, WorkerClosedError. */
 export function insideOf(where: string, worker: unknown): WorkerInside {
-  if (!isWorker(worker)) throw new NotAWorkerError(where, `its first argument must be a Worker of BullMQ 5 or 6; got ${describe(worker)}`);
+  if (!isWorker(worker)) {
+    const hint = typeof worker === 'function' ? '. To wrap a processor there is scoped(), for a class withScopes()' : '';
+    throw new NotAWorkerError(where, `its first argument must be a Worker of BullMQ 5 or 6; got ${describe(worker)}${hint}`);
+  }
   if (worker.childPool) throw new SandboxedWorkerError(worker.name);
   if (worker.closing) throw new WorkerClosedError(worker.name);
   return worker;
@@ -83,7 +86,8 @@ export function describe(value: unknown): string {
   return typeof name === 'string' ? `${kind} ${show(name)}` : `a ${kind}`;
 }
 
-function isWorker(value: unknown): value is WorkerInside {
+/** Whether it has the shape of a worker, in any state and of any kind. */
+export function isWorker(value: unknown): value is WorkerInside {
   if (typeof value !== 'object' || value === null) return false;
   return typeof (value as { name?: unknown }).name === 'string' && hasMethods(value);
 }

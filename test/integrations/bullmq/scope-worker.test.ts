@@ -165,7 +165,7 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
       [queue, `got Queue "${queue.name}"`],
       [undefined, 'got undefined'],
       [{}, 'got an object'],
-      [nothing, 'got a function'],
+      [nothing, 'got a function. To wrap a processor there is scoped(), for a class withScopes()'],
     ] as const) {
       expect(() => scopeWorker(wrong as unknown as Worker)).toThrow(NotAWorkerError);
       expect(() => scopeWorker(wrong as unknown as Worker)).toThrow(said);

@@ -1,5 +1,6 @@
 import { currentScope, Scope, withRoot } from 'scoped-pool';
 import { scoped, scopeOf, scopeSandbox, scopeWorker } from 'scoped-pool/bullmq';
+import { expectNoLeaks } from 'scoped-pool/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
@@ -47,6 +48,12 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(scopeOf(worker)).toMatchObject({ name: `worker:${queue.name}` });
     await worker.close();
     expect(await bull.ours()).toBe(0);
+  });
+
+  it('is what scopeSandbox is to a test, which opens nothing that nobody closes', async () => {
+    const given = scopeSandbox(async (job: { id: string }) => `${workerScope().name} > ${currentScope().name} ${job.id}`);
+    expect(await withRoot(() => given({ id: '8' }), { name: 'test' })).toBe('test > job:8 8');
+    await expectNoLeaks();
   });
 
   it('gives each worker that calls the same function a scope of its own', async () => {

@@ -156,7 +156,13 @@ describe.each(VERSIONS.slice(0, 1))('shutdown() on %s', (_, module) => {
     const { worker, job, name, told, left } = await busy(() => pool.use(() => never));
     await until(async () => (await bull.ours()) === 1);
     expect(await shutdown(worker, { graceMs: 50, cancelMs: 50 })).toEqual({ clean: false, pending: [name], forcedLeases: 1 });
-    expect(told).toContainEqual(expect.objectContaining({ code: 'ERR_WORKER_TIMEOUT', pending: [name] }));
+    expect(told).toMatchObject([
+      { code: 'ERR_WORKER_TIMEOUT', pending: [name] },
+      { code: 'ERR_LEASE_LEAKED' },
+      { code: 'ERR_SCOPE_TIMEOUT', pending: ['its body'] },
+      { code: 'ERR_SCOPE_TIMEOUT', pending: [`job:${job.id}`] },
+    ]);
+    expect((told[0] as Error).message).toMatch(`left behind: ${name}. Let jobs end on their AbortSignal`);
     expect(scopeOf(worker).state).toBe('closed');
     await until(async () => (await left()) === 0);
     // BullMQ gives it to another worker when its lock has expired.
@@ -254,7 +260,11 @@ describe.each(VERSIONS.slice(0, 1))('shutdown() on %s', (_, module) => {
     const other = await start(async () => {});
     scopeOf(other.worker).spawn(() => never, { name: 'stubborn' });
     expect(await shutdown(other.worker, { graceMs: 1, cancelMs: 50 })).toMatchObject({ clean: false, pending: [] });
-    expect(other.told).toContainEqual(expect.objectContaining({ code: 'ERR_SCOPE_TIMEOUT', pending: ['stubborn'] }));
+    expect(other.told).toMatchObject([
+      { code: 'ERR_WORKER_TIMEOUT', pending: [] },
+      { code: 'ERR_SCOPE_TIMEOUT', pending: ['stubborn'] },
+    ]);
+    expect((other.told[0] as Error).message).toMatch('no job was left. What was spawned or opened in its scope had not ended');
   });
 
   it('tells onError what fails while the scope closes, and resolves', async () => {
@@ -286,6 +296,7 @@ describe.each(VERSIONS.slice(0, 1))('shutdown() on %s', (_, module) => {
     const { worker } = await start(async () => {});
     expect(() => shutdown({} as Worker)).toThrow(expect.objectContaining({ code: 'ERR_NOT_A_WORKER' }));
     expect(() => shutdown([worker, undefined as unknown as Worker])).toThrow(expect.objectContaining({ code: 'ERR_NOT_A_WORKER' }));
+    expect(() => shutdown(worker, worker as object)).toThrow('options must be an object of settings (several workers go into an array)');
     for (const options of [{ graceMs: -1 }, { cancelMs: '1' }, { force: 1 }, { grace: 1 }])
       expect(() => shutdown(worker, options as object)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_OPTION' }));
     expect(worker.isRunning()).toBe(true);
@@ -349,6 +360,19 @@ describe.each(VERSIONS.slice(0, 1))('shutdown() on %s', (_, module) => {
       await worker.close();
       await up();
       await expectNone();
+    });
+
+    it('ends idle workers of a server that does not answer, and says what to look at', async () => {
+      const { worker, told } = await start(async () => {});
+      await until(() => isReady(worker));
+      await redis().server.kill('SIGSTOP');
+      try {
+        expect(await shutdown(worker, { graceMs: 50, cancelMs: 50 })).toMatchObject({ pending: [], forcedLeases: 0 });
+      } finally {
+        await redis().server.kill('SIGCONT');
+      }
+      const said = told.map((error) => (error as Error).message);
+      expect(said).toEqual([expect.stringMatching(/no job was left\. Redis could not be reached, or did not answer; look there/)]);
     });
 
     it('ends a worker that never had a connection', async () => {

@@ -2,6 +2,7 @@ import { type ClosingReport, handleSignals, scopeOf, scopeWorker } from 'scoped-
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
+import { warnings } from '../../support/warnings.ts';
 import { Bull, Gate, VERSIONS, type Worker } from './bull.ts';
 
 const redis = useRedis();
@@ -58,6 +59,23 @@ describe.each(VERSIONS.slice(0, 1))('handleSignals() on %s', (_, module) => {
     await until(() => exit.mock.calls.length > 0);
     expect(exit.mock.calls[0]).toEqual([1]);
     expect(await job.getState()).toBe('completed');
+  });
+
+  it('ends the workers also when something else has come into their array', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never);
+    onTestFinished(() => exit.mockRestore());
+    const seen = warnings();
+    const workers: Worker[] = [await worker()];
+    const report = await new Promise<ClosingReport>((resolve) => {
+      const handlers = handleSignals(workers, { signals: ['SIGUSR2'], onDone: resolve });
+      onTestFinished(() => handlers[Symbol.dispose]());
+      workers.push(undefined as unknown as Worker);
+      process.emit('SIGUSR2');
+    });
+    expect(report).toEqual({ clean: true, pending: [], forcedLeases: 0 });
+    await until(() => exit.mock.calls.length > 0);
+    expect(exit.mock.calls[0]).toEqual([1]);
+    expect(seen).toEqual([expect.objectContaining({ code: 'ERR_NOT_A_WORKER' })]);
   });
 
   it('takes its handlers off when it is disposed of', async () => {
