@@ -20,9 +20,8 @@ export const WRAPPED: Subject = { name: 'scopeWorker', wrap: {} };
 /** Where the costs are. */
 export const PARTS: readonly Subject[] = [
   { name: 'bare, AsyncLocalStorage on, AbortController', hasStorage: true, takesSignal: true },
-  { name: 'scopeWorker, abortable: false', wrap: { abortable: false } },
+  { name: 'scopeWorker, abortable', wrap: { abortable: true } },
   { name: 'scopeWorker, detach: false', wrap: { detach: false } },
-  { name: 'scopeWorker, both false', wrap: { abortable: false, detach: false } },
 ];
 
 /** Workers whose jobs send so many commands each. */
