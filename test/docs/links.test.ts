@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { anchorsOf, linksOf, read, root } from './markdown.ts';
+import { anchorsOf, GUIDES, linksOf, read, root } from './markdown.ts';
 
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/errors.md', 'docs/events.md'];
+const PAGES = [...GUIDES, 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/errors.md', 'docs/events.md'];
 
 describe.each(PAGES)('%s', (page) => {
   const text = read(page);
@@ -32,6 +32,11 @@ describe('docs/architecture.md', () => {
 });
 
 describe('README.md', () => {
+  it('links to every page of docs', () => {
+    const pages = readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md'));
+    expect(linksOf(read('README.md'))).toEqual(expect.arrayContaining(pages.map((page) => `docs/${page}`)));
+  });
+
   it('names every entry of the package', () => {
     const entries = Object.keys(JSON.parse(read('package.json')).exports).filter((entry) => entry !== './package.json');
     for (const entry of entries) expect(read('README.md')).toContain(`'${entry.replace('.', 'scoped-pool')}'`);

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 /** The folder of the repository. */
 export const root = join(import.meta.dirname, '../..');
 
+/** What teaches the library: the code of these pages is run, and their tables of options are those of the types. */
+export const GUIDES = ['README.md'];
+
 /** A file of the repository, as text. */
 export function read(file: string): string {
   return readFileSync(join(root, file), 'utf8');

@@ -3,7 +3,7 @@ import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-po
 import { defineRedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
-import { read, tablesOf } from './markdown.ts';
+import { GUIDES, read, tablesOf } from './markdown.ts';
 
 /** A row of a table of options, or what the code says of the option. */
 interface Option {
@@ -48,7 +48,7 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   },
 };
 
-const tables = tablesOf(read('README.md')).filter(({ head }) => head[0]?.startsWith('option of '));
+const tables = GUIDES.flatMap((page) => tablesOf(read(page))).filter(({ head }) => head[0]?.startsWith('option of '));
 
 /** The members of an interface, with the default that the comment of each names. */
 function declaredIn(file: string, name: string): readonly Option[] {
@@ -89,7 +89,7 @@ async function knownTo(refuse: (options: object) => unknown): Promise<readonly s
   return [];
 }
 
-describe('the options in README.md', () => {
+describe('the options in README.md and the guides', () => {
   it('are those of every function that has some', () => {
     expect(tables.map(({ head }) => head[0]).sort()).toEqual(Object.keys(TABLES).sort());
     for (const { head } of tables) expect(head.slice(1)).toEqual(['type', 'default', 'meaning']);
