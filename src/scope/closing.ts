@@ -85,7 +85,7 @@ export class Closing {
     const { running } = this.#contents;
     const { name } = this.#scope;
     if (!running.isEmpty) this.#errors.push(new ScopeTimeoutError(name, running.names(), now() - this.#begun));
-    await Promise.all([...running.children].map((child) => this.#close(child, AT_ONCE)));
+    await Promise.all(running.children.map((child) => this.#close(child, AT_ONCE)));
     this.#revoke();
     running.forget();
   }

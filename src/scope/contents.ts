@@ -23,7 +23,7 @@ export class Contents {
   describe(): TreeNode[] {
     return [
       ...[...this.running.tasks].map((task) => task.describe()),
-      ...[...this.running.children].map((child) => child.tree()),
+      ...this.running.children.map((child) => child.tree()),
       ...this.cleanup.describe(),
       ...this.holdings.describe(),
     ];

@@ -2,12 +2,11 @@ import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, type Frame, shared } from '../context.ts';
 import { NoScopeError, ScopeCancelledError, ScopeClosedError } from '../errors.ts';
-import type { Belonging, TreeNode } from './belonging.ts';
+import type { TreeNode } from './belonging.ts';
 import { Closing } from './closing.ts';
 import { checkCopy } from './copy.ts';
-import { Failing } from './failing.ts';
 import { asOne, deadlock, hasLeftBehind } from './failures.ts';
-import type { Single } from './holdings.ts';
+import { Keeping } from './keeping.ts';
 import { type Limits, NO_LIMITS, type QuotaLimits, unknownLimits } from './limits.ts';
 import { type CloseOptions, checkClose, checkScope, type ScopeOptions } from './options.ts';
 import type { Failure, Outcome, ScopeKind, ScopeState } from './state.ts';
@@ -19,7 +18,7 @@ const CLOSED = Promise.resolve();
 const AS_SET: CloseOptions = {};
 
 /** How a scope begins, fails and ends; what can be done in it is {@link Scope}'s. */
-export class Lifetime extends Failing {
+export class Lifetime extends Keeping {
   /** The scope whose pools are used here: the nearest root or isolated scope. */
   readonly root: Lifetime;
   readonly limits: Limits;
@@ -88,54 +87,6 @@ export class Lifetime extends Failing {
     return this.#failsUpwards;
   }
 
-  /** @internal */
-  get children(): Iterable<Lifetime> {
-    return this.contents.running.children;
-  }
-
-  /** @internal Lets a child in. */
-  adopt(child: Lifetime): void {
-    this.admit();
-    this.contents.running.addChild(child);
-  }
-
-  /** @internal */
-  dismiss(child: Lifetime): void {
-    this.contents.running.removeChild(child);
-  }
-
-  /** @internal Takes a lease or waiter into the scope. @throws when nothing new may begin. */
-  own(belonging: Belonging): void {
-    this.admit();
-    this.contents.holdings.add(belonging);
-  }
-
-  /** @internal */
-  disown(belonging: Belonging): void {
-    this.contents.holdings.remove(belonging);
-  }
-
-  /** @internal What {@link addSingle} has stored. */
-  single(key: object): Single | undefined {
-    return this.contents.holdings.single(key);
-  }
-
-  /** @internal All that {@link addSingle} has stored. */
-  get singles(): Iterable<Single> {
-    return this.contents.holdings.singles;
-  }
-
-  /** @internal Stores what exists once in this root; it is closed after everything that was opened in the root. */
-  addSingle(key: object, single: Single): void {
-    if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
-    this.contents.holdings.addSingle(key, single);
-  }
-
-  /** @internal */
-  removeSingle(key: object, single: Single): void {
-    this.contents.holdings.removeSingle(key, single);
-  }
-
   /**
    * @internal Runs the body of the scope and ends it. Not an async function: where AsyncLocalStorage is on, each promise
    * costs more than all else here.
@@ -167,7 +118,6 @@ export class Lifetime extends Failing {
     return result;
   }
 
-  /** @throws when nothing new may begin here. */
   protected admit(): void {
     const { state } = this;
     if (state === 'open' && !this.isStopped) return;

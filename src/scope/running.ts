@@ -1,13 +1,16 @@
 import { after, cancel } from '../clock.ts';
+import { List } from '../list.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { RunningTask } from './task.ts';
 import type { Work } from './work.ts';
+
+const NONE: readonly Lifetime[] = [];
 
 /** What a scope waits for before it closes: its body, its tasks, its child scopes, replies on their way. */
 export class Running {
   #body: Work | undefined;
   #tasks: Set<RunningTask> | undefined;
-  #children: Set<Lifetime> | undefined;
+  #children: List<Lifetime> | undefined;
   #replies = 0;
   /** How many of all these hold the scope open: all but background tasks. */
   #awaited = 0;
@@ -37,14 +40,14 @@ export class Running {
   }
 
   addChild(child: Lifetime): void {
-    this.#children ??= new Set();
-    this.#children.add(child);
+    this.#children ??= new List();
+    this.#children.push(child);
     this.#awaited++;
   }
 
   /** A scope that closes leaves its parent, or a worker that lives for months would remember every job. */
   removeChild(child: Lifetime): void {
-    if (this.#children?.delete(child)) this.#end();
+    if (this.#children?.remove(child)) this.#end();
   }
 
   addReply(): void {
@@ -61,8 +64,9 @@ export class Running {
     return this.#tasks ?? [];
   }
 
-  get children(): Iterable<Lifetime> {
-    return this.#children ?? [];
+  /** At this moment: one that is stopped may end others. */
+  get children(): readonly Lifetime[] {
+    return this.#children ? [...this.#children] : NONE;
   }
 
   /** Whether nothing runs that holds the scope open. */
@@ -77,7 +81,7 @@ export class Running {
 
   /** Whether only scopes that were opened by hand hold the scope open, and nobody is left to close them. */
   get isForgotten(): boolean {
-    return this.#awaited > 0 && this.#awaited === this.#children?.size && [...this.#children].every(isOpenedByHand);
+    return this.#awaited > 0 && this.#awaited === this.#children?.size && this.children.every(isOpenedByHand);
   }
 
   /** Asks tasks and child scopes to stop; those that were asked before are not asked again. */
@@ -116,7 +120,9 @@ export class Running {
 
   /** What was left behind is no longer waited for, nor held in memory. */
   forget(): void {
-    this.#body = this.#tasks = this.#children = undefined;
+    this.#body = this.#tasks = undefined;
+    // Or they would hold each other.
+    for (const child of this.children) this.#children?.remove(child);
     this.#awaited = this.#replies;
   }
 

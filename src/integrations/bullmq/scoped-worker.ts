@@ -1,5 +1,6 @@
 import { enterFrame } from '../../context.ts';
 import { LeaseLeakedError } from '../../errors.ts';
+import { type Linked, List } from '../../list.ts';
 import { setQuota } from '../../pool/quota.ts';
 import { type CloseOptions, Scope } from '../../scope/index.ts';
 import { crowdingOf } from './crowding.ts';
@@ -9,13 +10,17 @@ import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts
 
 const NO_GRACE: CloseOptions = { graceMs: 0 };
 
+interface Unrecorded extends Linked<Unrecorded> {
+  readonly name: string;
+}
+
 /** The scope of a worker, and what comes of its jobs and of its end. */
 export class ScopedWorker {
   readonly scope: Scope;
   /** Whether it is told of every cancel; else the signal of each job tells. */
   isTold = false;
-  /** The names of jobs whose end Redis has not been told; BullMQ tells it after the processor has returned. */
-  readonly #unrecorded = new Map<Promise<unknown>, string>();
+  /** Jobs whose end Redis has not been told; BullMQ tells it after the processor has returned. */
+  readonly #unrecorded = new List<Unrecorded>();
   /** What was revoked since the scope began to close. */
   readonly #revoked = new Set<unknown>();
   readonly #options: BullScopeOptions;
@@ -88,7 +93,7 @@ export class ScopedWorker {
 
   /** The names of the jobs that run, or whose end Redis has not been told. */
   get jobs(): readonly string[] {
-    return [...new Set([...this.#jobs.map(({ name }) => name), ...this.#unrecorded.values()])];
+    return [...new Set([...this.#jobs, ...this.#unrecorded].map(({ name }) => name))];
   }
 
   /** How many leases were revoked while their holders were at work: the scope closed over their heads. */
@@ -98,8 +103,9 @@ export class ScopedWorker {
 
   /** Knows of a job until BullMQ has done with it. */
   follow<T>(id: string | undefined, processed: Promise<T>): Promise<T> {
-    this.#unrecorded.set(processed, nameOf(id));
-    const done = () => void this.#unrecorded.delete(processed);
+    const job: Unrecorded = { name: nameOf(id), prev: undefined, next: undefined, list: undefined };
+    this.#unrecorded.push(job);
+    const done = () => void this.#unrecorded.remove(job);
     processed.then(done, done);
     return processed;
   }
@@ -140,7 +146,7 @@ export class ScopedWorker {
 
   /** The jobs that run. Two of one id may: one that was taken for stalled, and begun again. */
   get #jobs(): readonly Job[] {
-    return [...this.scope.children].filter(Job.isJob);
+    return this.scope.children.filter(Job.isJob);
   }
 
   /** Tells `onError` what can be thrown to nobody. */

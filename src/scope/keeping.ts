@@ -1,0 +1,69 @@
+import { ScopeClosedError } from '../errors.ts';
+import type { Linked, List } from '../list.ts';
+import type { Belonging } from './belonging.ts';
+import { Failing } from './failing.ts';
+import type { Single } from './holdings.ts';
+import type { Lifetime } from './lifetime.ts';
+import type { ScopeState } from './state.ts';
+
+/** What a scope keeps: children, leases and acquires that wait, and in a root the pools. For the parts of the library, of whichever copy. */
+export abstract class Keeping extends Failing implements Linked<Lifetime> {
+  /** @internal */
+  prev: Lifetime | undefined;
+  /** @internal */
+  next: Lifetime | undefined;
+  /** @internal The children of its parent. */
+  list: List<Lifetime> | undefined;
+
+  abstract readonly state: ScopeState;
+  /** @throws when nothing new may begin here. */
+  protected abstract admit(): void;
+
+  /** @internal */
+  get children(): readonly Lifetime[] {
+    return this.contents.running.children;
+  }
+
+  /** @internal Lets a child in. */
+  adopt(child: Lifetime): void {
+    this.admit();
+    this.contents.running.addChild(child);
+  }
+
+  /** @internal */
+  dismiss(child: Lifetime): void {
+    this.contents.running.removeChild(child);
+  }
+
+  /** @internal Takes a lease or waiter into the scope. @throws when nothing new may begin. */
+  own(belonging: Belonging): void {
+    this.admit();
+    this.contents.holdings.add(belonging);
+  }
+
+  /** @internal */
+  disown(belonging: Belonging): void {
+    this.contents.holdings.remove(belonging);
+  }
+
+  /** @internal What {@link addSingle} has stored. */
+  single(key: object): Single | undefined {
+    return this.contents.holdings.single(key);
+  }
+
+  /** @internal All that {@link addSingle} has stored. */
+  get singles(): Iterable<Single> {
+    return this.contents.holdings.singles;
+  }
+
+  /** @internal Stores what exists once in this root; it is closed after everything that was opened in the root. */
+  addSingle(key: object, single: Single): void {
+    if (this.state === 'closed') throw new ScopeClosedError(this.name, this.state);
+    this.contents.holdings.addSingle(key, single);
+  }
+
+  /** @internal */
+  removeSingle(key: object, single: Single): void {
+    this.contents.holdings.removeSingle(key, single);
+  }
+}
