@@ -12,7 +12,7 @@ export default defineConfig({
     // As in tsconfig.json: examples and README import the package by its name, and run against its source.
     alias: [
       { find: /^scoped-pool$/, replacement: source('index.ts') },
-      { find: /^scoped-pool\/bullmq$/, replacement: source('integrations/bullmq/index.ts') },
+      { find: /^scoped-pool\/(bullmq|http)$/, replacement: source('integrations/$1/index.ts') },
       { find: /^scoped-pool\/(redis|testing)$/, replacement: source('$1/index.ts') },
     ],
   },

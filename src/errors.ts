@@ -16,14 +16,38 @@ export abstract class ScopedPoolError extends Error {
     this.name = new.target.name;
   }
 
-  get [BRAND](): string {
-    return this.constructor.name;
+  get [BRAND](): true {
+    return true;
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null || !(BRAND in value)) return false;
-    // biome-ignore lint/complexity/noThisInStatic: the class asked, which may be a subclass
-    return this.name === 'ScopedPoolError' || value[BRAND] === this.name;
+    // By name: the class of another copy is another one.
+    for (let at: unknown = value.constructor; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
+      // biome-ignore lint/complexity/noThisInStatic: the class asked, which may be a subclass
+      if (at.name === this.name) return true;
+    }
+    return false;
+  }
+}
+
+/** Nothing is wrong with what was asked: later it may be done. Web frameworks answer 503 by what it says of itself. */
+export abstract class RetryLaterError extends ScopedPoolError {
+  get status(): number {
+    return 503;
+  }
+
+  get statusCode(): number {
+    return 503;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return { 'retry-after': '1' };
+  }
+
+  /** For servers of the fetch style. */
+  getResponse(): Response {
+    return new Response(null, this);
   }
 }
 
@@ -185,7 +209,7 @@ function lineOf(site: string | undefined): string {
 }
 
 /** No lease could be had within `acquireTimeoutMs`; the `cause` is the factory's last error, where there was one. */
-export class AcquireTimeoutError extends ScopedPoolError {
+export class AcquireTimeoutError extends RetryLaterError {
   readonly code = 'ERR_POOL_ACQUIRE_TIMEOUT';
   readonly facts: AcquireFacts;
 
@@ -241,7 +265,7 @@ export class PoolDeadlockError extends ScopedPoolError {
 }
 
 /** No connection can be made, and to try again is of no use; the `cause` is what `create` threw. */
-export class PoolUnavailableError extends ScopedPoolError {
+export class PoolUnavailableError extends RetryLaterError {
   readonly code = 'ERR_POOL_UNAVAILABLE';
   readonly facts: AcquireFacts;
 
@@ -257,7 +281,7 @@ export class PoolUnavailableError extends ScopedPoolError {
 }
 
 /** More acquires would wait than `maxWaiters` allows. */
-export class TooManyWaitersError extends ScopedPoolError {
+export class TooManyWaitersError extends RetryLaterError {
   readonly code = 'ERR_POOL_TOO_MANY_WAITERS';
   readonly facts: AcquireFacts;
 
@@ -271,7 +295,7 @@ export class TooManyWaitersError extends ScopedPoolError {
 }
 
 /** Under lasting overload an acquire had waited longer than `codelTargetMs` when its turn came; the connection went to one that is in time. */
-export class PoolOverloadedError extends ScopedPoolError {
+export class PoolOverloadedError extends RetryLaterError {
   readonly code = 'ERR_POOL_OVERLOADED';
   readonly facts: AcquireFacts;
 
@@ -630,5 +654,25 @@ export class FakeIncompleteError extends ScopedPoolError {
 
   constructor(pool: string, what: string) {
     super(`pool "${pool}" is replaced by a fake that has no ${what}(). Add it to the object given to replacePool()`);
+  }
+}
+
+/** The client went away before its request was answered. The reason of the signal of a request. */
+export class ClientGoneError extends ScopedPoolError {
+  readonly code = 'ERR_CLIENT_GONE';
+
+  constructor(request: string) {
+    super(
+      `request "${request}": the client closed the connection before it was answered. There is nobody to answer any more; let the work end`,
+    );
+  }
+}
+
+/** A request took longer than it may. */
+export class RequestTimeoutError extends RetryLaterError {
+  readonly code = 'ERR_REQUEST_TIMEOUT';
+
+  constructor(request: string, timeoutMs: number) {
+    super(`request "${request}": not answered within ${timeoutMs} ms (timeoutMs). See what it waits for, or raise timeoutMs`);
   }
 }

@@ -10,6 +10,8 @@ export interface Single {
 
 /** What other parts of the library keep in a scope: leases and waiters, and in a root the pools. */
 export class Holdings {
+  /** Whether the scope waits for all before it closes, whatever they are. */
+  awaitsAll = false;
   readonly #running: Running;
   readonly #belongings = new List<Belonging>();
   #singles: Map<object, Single> | undefined;
@@ -20,11 +22,11 @@ export class Holdings {
 
   add(belonging: Belonging): void {
     this.#belongings.push(belonging);
-    if (belonging.awaited) this.#running.addReply();
+    if (this.awaitsAll || belonging.awaited) this.#running.addReply();
   }
 
   remove(belonging: Belonging): void {
-    if (this.#belongings.remove(belonging) && belonging.awaited) this.#running.removeReply();
+    if (this.#belongings.remove(belonging) && (this.awaitsAll || belonging.awaited)) this.#running.removeReply();
   }
 
   get isEmpty(): boolean {

@@ -4,6 +4,7 @@ import { ScopeClosedError } from '../errors.ts';
 import { BRAND, isBranded } from './brand.ts';
 import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
 import { checkCopy } from './copy.ts';
+import { HeldLease, type Lender } from './held-lease.ts';
 import { Lifetime } from './lifetime.ts';
 import { listen, type Source } from './listen.ts';
 import { checkCloser, checkFunction, checkSpawn, type ScopeOptions } from './options.ts';
@@ -115,6 +116,27 @@ export class Scope extends Lifetime implements AsyncDisposable {
     } catch (error) {
       if (this.isEcho(error)) started.catch((late: unknown) => this.isEcho(late) || this.fail(late, name));
       else this.#onFailedStart(resource, error);
+      throw error;
+    }
+  }
+
+  /**
+   * A connection of a pool for as long as this scope: taken by the first call, the same for all that follow, given back
+   * at the end, or closed when the scope was cancelled and code may still use it. `pool.use(fn)` holds it for a shorter time.
+   *
+   * @throws what `pool.acquire()` throws; the next call then tries again.
+   */
+  async lease<R>(pool: Lender<R>): Promise<R> {
+    this.admit();
+    const { cleanup } = this.contents;
+    const known = cleanup.find(pool) as HeldLease<R> | undefined;
+    if (known) return known.resource;
+    const held = new HeldLease(pool, new Scope({ parent: this, name: pool.name }, 'inner'), () => this.isStopped);
+    cleanup.add(held);
+    try {
+      return await held.resource;
+    } catch (error) {
+      cleanup.remove(held);
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { shared } from '../context.ts';
 import { LeaksFoundError } from '../errors.ts';
 import { type Check, checkOptions, duration } from '../options.ts';
 import type { Engine } from '../pool/engine.ts';
+import { enginesIn } from '../pool/engines.ts';
 import type { Lease } from '../pool/lease.ts';
 import { siteOf } from '../pool/sampler.ts';
 import { type Scope, type TreeNode, tryCurrentScope } from '../scope/index.ts';
@@ -42,7 +43,7 @@ function findLeaks(allowed: ReadonlySet<string>): string[] {
   const mine = tryCurrentScope();
   return [...(shared.roots as Set<Scope>)].flatMap((root) => {
     if (allowed.has(root.name)) return [];
-    const pools = poolsOf(root);
+    const pools = enginesIn(root);
     const leased = leasedIn(root, pools);
     return isBelow(mine, root) ? leased : [rootLine(root), ...leased, ...pools.flatMap(connectionLine)];
   });
@@ -52,10 +53,6 @@ function findLeaks(allowed: ReadonlySet<string>): string[] {
 function isBelow(scope: Scope | undefined, root: Scope): boolean {
   for (let above: Scope | null | undefined = scope; above; above = above.parent) if (above === root) return true;
   return false;
-}
-
-function poolsOf(root: Scope): Engine<unknown>[] {
-  return [...root.singles].filter((single): single is Engine<unknown> => 'scheduler' in single);
 }
 
 function rootLine(root: Scope): string {

@@ -57,14 +57,18 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.JobCancelledError('mails', 5), 'raise graceMs'],
   [new errors.WorkerTimeoutError('mails', { pending: ['mails/job:1'], waitedMs: 5, lastFor: 'jobs' }), 'Let jobs end on their AbortSignal'],
   [new errors.WorkerStoppedError('mails', new Error('why')), 'Close the worker before its scope'],
+  [new errors.ClientGoneError('GET /'), 'let the work end'],
+  [new errors.RequestTimeoutError('GET /', 5), 'raise timeoutMs'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
   [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],
 ];
 
+const ABSTRACT = ['ScopedPoolError', 'RetryLaterError'];
+
 /** Every class that can be thrown. */
 const classes = Object.entries(errors).flatMap(([name, value]) =>
-  typeof value === 'function' && value.prototype instanceof Error && name !== 'ScopedPoolError' ? [name] : [],
+  typeof value === 'function' && value.prototype instanceof Error && !ABSTRACT.includes(name) ? [name] : [],
 );
 
 const sections = [...read('docs/errors.md').matchAll(/^### (ERR_\w+)\n\n`(\w+)`(.*)\n\nWhen: (.+)\n\nDo: (.+)$/gm)].map(

@@ -1,0 +1,23 @@
+import type { ServerResponse } from 'node:http';
+import { RetryLaterError } from '../../errors.ts';
+
+/** Answers with what an error means, unless somebody has answered; half an answer is cut off. */
+export function refuse(response: ServerResponse, error: unknown): void {
+  if (response.writableEnded || response.destroyed) return;
+  if (response.headersSent) return void response.destroy();
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  const { status, headers } = answerTo(error);
+  response.writeHead(status, { ...headers, 'content-length': 0 }).end();
+}
+
+/** Refuses a request that a server takes no more, and has the client connect to another one. */
+export function turnAway(response: ServerResponse): void {
+  response.writeHead(503, { ...LATER, connection: 'close', 'content-length': 0 }).end();
+}
+
+const LATER = { 'retry-after': '1' };
+
+/** 503 where it may be tried again, else 500. Of the error itself a client learns nothing. */
+export function answerTo(error: unknown): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
+  return error instanceof RetryLaterError ? error : { status: 500, headers: {} };
+}

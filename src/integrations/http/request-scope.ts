@@ -1,0 +1,131 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { after, cancel, type Timer } from '../../clock.ts';
+import { atRoot, currentFrame, enterFrame, type Frame } from '../../context.ts';
+import { ClientGoneError, RequestTimeoutError } from '../../errors.ts';
+import { Scope } from '../../scope/index.ts';
+import type { Failure, Outcome } from '../../scope/state.ts';
+import { refuse } from './answer.ts';
+import type { Rules } from './options.ts';
+
+const known = new WeakMap<object, RequestScope>();
+
+/** The scope of a request that is handled already. */
+export function scopeOfRequest(request: object): RequestScope | undefined {
+  return known.get(request);
+}
+
+/**
+ * The scope of one request: ends when the response is closed and what handles it has settled, as far as that is known.
+ * A lease that is still held then is waited for: given back, it would reach the next request while this one may use it.
+ */
+export class RequestScope extends Scope {
+  readonly #rules: Rules;
+  readonly #response: ServerResponse;
+  #timer: Timer | undefined;
+  #isHandled = true;
+  #isTold = false;
+
+  /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
+  constructor(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules) {
+    const { graceMs, timeoutMs } = rules;
+    super({ parent: server, name: rules.name(request), graceMs, cancelMs: graceMs }, 'lexical');
+    this.contents.holdings.awaitsAll = true;
+    this.#rules = rules;
+    this.#response = response;
+    if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer = after(timeoutMs, () => this.#expire(timeoutMs));
+    known.set(request, this);
+  }
+
+  /** Runs what handles the request. Its listeners, on request and response, run in the scope as well. */
+  handle(request: IncomingMessage, handler: () => unknown): void {
+    this.complete(() => this.#body(request, handler)).catch((error: unknown) => this.#tell(error));
+  }
+
+  /** Whoever cancels it: what handles it has `graceMs` to answer. */
+  override stop(reason: unknown): void {
+    if (this.isStopped) return;
+    super.stop(reason);
+    if (!this.isClosed) this.#finish();
+  }
+
+  /** Nobody awaits it: what failed is told. */
+  protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
+    cancel(this.#timer);
+    if (failure) this.#tell(failure.error);
+    return (outcome as { readonly value: R }).value;
+  }
+
+  #body(request: IncomingMessage, handler: () => unknown): Promise<void> {
+    const response = this.#response;
+    const frame = currentFrame() as Frame;
+    emitIn(frame, request);
+    emitIn(frame, response);
+    const closed = new Promise<void>((resolve) => {
+      response.once('close', () => {
+        this.#onClosed();
+        resolve();
+      });
+    });
+    try {
+      const handled = handler();
+      if (!isThenable(handled)) return closed;
+      this.#isHandled = false;
+      const settled = () => {
+        this.#isHandled = true;
+        return closed;
+      };
+      return Promise.resolve(handled).then(settled, (error: unknown) => {
+        this.#fail(error);
+        return settled();
+      });
+    } catch (error) {
+      this.#fail(error);
+      return closed;
+    }
+  }
+
+  #onClosed(): void {
+    if (!this.#response.writableFinished) this.stop(new ClientGoneError(this.name));
+    else if (!this.#isHandled) this.#finish();
+  }
+
+  #expire(timeoutMs: number): void {
+    if (this.isClosed) return;
+    const error = new RequestTimeoutError(this.name, timeoutMs);
+    this.#rules.tell(error, this.name);
+    this.stop(error);
+  }
+
+  /** What handles it may go on, but not for ever. */
+  #finish(): void {
+    // As nobody's work: whoever stops it may be what it waits for.
+    atRoot(() => this.close())
+      .catch((error: unknown) => this.#tell(error))
+      .finally(() => refuse(this.#response, this.abort.reason));
+  }
+
+  #fail(error: unknown): void {
+    if (this.isEcho(error)) return refuse(this.#response, this.abort.reason);
+    refuse(this.#response, error);
+    this.#rules.tell(error, this.name);
+    this.stop(error);
+  }
+
+  #tell(error: unknown): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#rules.tell(error, this.name);
+  }
+}
+
+/** Has the listeners of an emitter run in a frame, whenever they were added; body parsers and streams call from outside. */
+function emitIn(frame: Frame, emitter: IncomingMessage | ServerResponse): void {
+  const { emit } = emitter;
+  emitter.emit = function emitInside(this: unknown, ...args: unknown[]): boolean {
+    return enterFrame(frame, Reflect.apply, emit, this, args) as boolean;
+  };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}

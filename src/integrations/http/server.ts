@@ -1,0 +1,82 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { after } from '../../clock.ts';
+import { InvalidOptionError } from '../../errors.ts';
+import { Scope } from '../../scope/index.ts';
+import { handle } from './listener.ts';
+import { type RequestOptions, rulesOf } from './options.ts';
+
+/** By which a server tells of a request. */
+const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
+
+/** How often connections are closed that have become idle. */
+const SWEEP_MS = 50;
+/** How long answers may take that are on their way when the requests have been cancelled. */
+const LAST_MS = 1_000;
+
+/** What is called of a server of `http` or `https`. */
+export type ServerLike = Pick<Server, 'on' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections' | 'listening'>;
+
+/**
+ * Gives a server, whoever has made it, a scope: its requests are handled as `scopeListener` says, and when the scope
+ * closes, the server stops listening at once, lets the requests that run finish, closes connections that idle, and then
+ * the pools are closed. After the `graceMs` of the close what still runs is cancelled and, at last, cut off.
+ *
+ *     scopeServer(scope, app.listen(3000))         // Express, Koa
+ *     scopeServer(scope, fastify.server)
+ *     scopeServer(scope, serve({ fetch: hono.fetch }))
+ *
+ * @returns the same server.
+ * @throws InvalidOptionError, ScopeClosedError.
+ */
+export function scopeServer<S extends ServerLike>(scope: Scope, server: S, options: RequestOptions = {}): S {
+  const where = 'scopeServer()';
+  const rules = rulesOf(where, scope, options);
+  checkServer(where, server);
+  const { emit } = server;
+  /** Connections over which no request has come yet: Node does not count them as idle. */
+  const fresh = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    fresh.add(socket);
+    socket.once('close', () => fresh.delete(socket));
+  });
+  server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
+    const all = [event, ...args];
+    if (!REQUESTS.includes(event)) return Reflect.apply(emit, this, all) as boolean;
+    const [request, response] = args as [IncomingMessage, ServerResponse];
+    fresh.delete(request.socket);
+    handle(scope, request, response, rules, () => void Reflect.apply(emit, this, all));
+    return true;
+  };
+  // A child that is opened by hand is closed first of all, while requests, which are children, too, are waited for.
+  const door = new Scope({ parent: scope, name: 'http server' });
+  door.onClose(() => stop(server, fresh, scope.signal), { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
+  return server;
+}
+
+/** Resolves when all its connections are closed. */
+function stop(server: ServerLike, fresh: Iterable<Socket>, cancelled: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let isClosed = false;
+    server.close(() => {
+      isClosed = true;
+      resolve();
+    });
+    for (const socket of fresh) socket.destroy();
+    const sweep = () => {
+      if (isClosed) return;
+      server.closeIdleConnections();
+      after(SWEEP_MS, sweep);
+    };
+    sweep();
+    const cut = () => after(LAST_MS, () => server.closeAllConnections());
+    if (cancelled.aborted) cut();
+    else cancelled.addEventListener('abort', cut, { once: true });
+  });
+}
+
+function checkServer(where: string, server: unknown): void {
+  const { emit, closeAllConnections } = (server ?? {}) as Partial<ServerLike>;
+  if (typeof emit === 'function' && typeof closeAllConnections === 'function') return;
+  throw new InvalidOptionError({ where, option: 'its second argument', expected: 'a server of node:http or node:https', actual: server });
+}

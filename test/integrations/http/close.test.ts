@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { Agent, createServer, request } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { currentScope, type Scope } from 'scoped-pool';
+import { readiness, scopeServer } from 'scoped-pool/http';
+import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { useRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
+import { listen, serverScope } from './server.ts';
+
+const redis = useRedis({ fresh: true });
+let pools = 0;
+
+function pool(options = {}): RedisPool {
+  return defineRedisPool(`closing ${++pools}`, { url: redis().url, service: 'test', max: 2, ...options });
+}
+
+const inFlight = (scope: Scope) => scope.tree().children.filter(({ name }) => name !== 'http server').length;
+
+describe('scopeServer', () => {
+  it('lets requests that run finish, takes no more, then closes the pools', async () => {
+    const store = pool();
+    const scope = serverScope();
+    const server = createServer(async (_, response) => {
+      await store.incr('n');
+      await sleep(100);
+      response.end(`${await store.incr('n')}`);
+    });
+    expect(scopeServer(scope, server)).toBe(server);
+    const url = await listen(server);
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const idle = connect(Number(new URL(url).port), '127.0.0.1');
+    await once(idle, 'connect');
+    const answer = new Promise<string>((resolve, reject) => {
+      const sent = request(url, { agent }, async (response) => {
+        resolve((await response.setEncoding('utf8').toArray()).join(''));
+      });
+      sent.on('error', reject).end();
+    });
+    await until(() => inFlight(scope) === 1);
+    expect(readiness(scope)).toMatchObject({ ready: true, status: 200 });
+    const closing = scope.close({ graceMs: 5_000 });
+    expect(readiness(scope)).toMatchObject({ ready: false, status: 503 });
+    await until(() => !server.listening);
+    await expect(fetch(url)).rejects.toThrow();
+    expect(await answer).toBe('2');
+    await closing;
+    expect(scope.state).toBe('closed');
+    expect(await redis().clients('sp:')).toEqual([]);
+    await until(() => idle.destroyed || idle.readableEnded);
+  });
+
+  it('cancels requests that do not end in time, and cuts off the last', async () => {
+    const scope = serverScope();
+    const reasons: unknown[] = [];
+    const server = scopeServer(
+      scope,
+      createServer((_, response) => {
+        response.write('begun');
+        currentScope().signal.addEventListener('abort', () => reasons.push(currentScope().signal.reason));
+      }),
+      { graceMs: 50, onError: () => {} },
+    );
+    const url = await listen(server);
+    const answer = fetch(url).then((response) => response.text());
+    answer.catch(() => {});
+    await until(() => inFlight(scope) === 1);
+    await scope.close({ graceMs: 50, cancelMs: 200 }).catch(() => {});
+    await expect(answer).rejects.toThrow();
+    expect(reasons.length).toBe(1);
+    await until(() => !server.listening);
+  });
+
+  it('refuses what is no server', () => {
+    expect(() => scopeServer(serverScope(), {} as never)).toThrow('its second argument must be a server of node:http or node:https');
+  });
+});
+
+describe('scope.lease', () => {
+  it('is one connection for all of a request, given back at its end', async () => {
+    const store = pool({ max: 1 });
+    const scope = serverScope();
+    const ids: number[][] = [];
+    const server = scopeServer(
+      scope,
+      createServer(async (_, response) => {
+        const [one, again] = await Promise.all([currentScope().lease(store), currentScope().lease(store)]);
+        ids.push([await one.client('ID'), await again.client('ID'), await (await currentScope().lease(store)).client('ID')]);
+        response.end();
+      }),
+    );
+    const url = await listen(server);
+    for (let n = 0; n < 2; n++) expect((await fetch(url)).status).toBe(200);
+    expect(new Set(ids.flat()).size).toBe(1);
+    await until(() => scope.run(() => store.stats().idle) === 1);
+  });
+
+  it('is closed and not given back when the request was cancelled', async () => {
+    const store = pool({ max: 1 });
+    const scope = serverScope();
+    const server = scopeServer(
+      scope,
+      createServer(async () => {
+        await currentScope().lease(store);
+        await new Promise(() => {});
+      }),
+    );
+    const url = await listen(server);
+    const sent = request(url).on('error', () => {});
+    sent.end();
+    await until(() => inFlight(scope) === 1 && scope.run(() => store.stats().inUse) === 1);
+    sent.destroy();
+    await until(() => inFlight(scope) === 0);
+    expect(scope.run(() => store.stats())).toMatchObject({ inUse: 0, idle: 0, closedBy: { destroyed: 1 } });
+  });
+
+  it('throws when there is none, and asks again the next time', async () => {
+    const store = pool({ max: 1, acquireTimeoutMs: 30 });
+    const scope = serverScope();
+    await scope.run(async () => {
+      const lease = await store.acquire();
+      await expect(scope.lease(store)).rejects.toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+      lease.release();
+      expect(await (await scope.lease(store)).ping()).toBe('PONG');
+    });
+  });
+});
