@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { AcquireTimeoutError, Scope, withScope } from 'scoped-pool';
+import { Scope } from 'scoped-pool';
+import { readiness, scopeServer } from 'scoped-pool/http';
 import { defineRedisPool } from 'scoped-pool/redis';
 
 const url = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
@@ -15,31 +16,18 @@ async function handle({ url: path }: IncomingMessage, response: ServerResponse):
   else response.writeHead(404).end();
 }
 
-/** Runs a request in a scope that is cancelled when the client has gone, and ends when the handler has ended. */
-function inScope(server: Scope, request: IncomingMessage, response: ServerResponse): void {
-  const gone = new AbortController();
-  response.once('close', () => response.writableFinished || gone.abort(new Error('the client has gone')));
-  const options = { parent: server, name: `${request.method} ${request.url}`, signal: gone.signal };
-  withScope(() => handle(request, response), options).catch((error: unknown) => {
-    if (gone.signal.aborted) return;
-    console.error(error);
-    if (response.headersSent) response.destroy();
-    // 503: no connection could be had. 500: anything else; other errors of the library have codes of their own.
-    else response.writeHead(error instanceof AcquireTimeoutError ? 503 : 500).end();
-  });
-}
-
 /** Starts the server; port 0 is any that is free. */
 export async function main(port = 0): Promise<{ readonly port: number; readonly scope: Scope; close(): Promise<void> }> {
   const scope = new Scope({ parent: null, name: 'server', limits: { redis: { max: 5, acquireTimeoutMs: 1_000 } } });
-  const server = createServer((request, response) => inScope(scope, request, response)).listen(port, '127.0.0.1');
+  const server = createServer(async (request, response) => {
+    if (request.url === '/ready') response.writeHead(readiness(scope).status).end();
+    else await handle(request, response);
+  });
+  // What a request fails with is answered with 503 when no connection could be had, else with 500.
+  scopeServer(scope, server, { onError: (error, request) => console.error(request, error) }).listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const close = async () => {
-    server.close();
-    // Waits for requests, cancels those that do not end within graceMs, closes the connections.
-    await scope.close();
-  };
-  return { port: (server.address() as AddressInfo).port, scope, close };
+  // Stops listening, waits for requests, cancels those that do not end within graceMs, closes the connections.
+  return { port: (server.address() as AddressInfo).port, scope, close: () => scope.close() };
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -1,5 +1,6 @@
 import { definePool, Scope, ScopedPoolError, withRoot } from 'scoped-pool';
 import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
+import { scopeListener } from 'scoped-pool/http';
 import { defineRedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
@@ -17,6 +18,10 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   'option of scopeWorker, scoped, withScopes': {
     declared: [['src/integrations/bullmq/options.ts', 'BullScopeOptions']],
     refuse: (options) => scopeWorker({} as WorkerLike, options),
+  },
+  'option of scopeListener, scopeServer': {
+    declared: [['src/integrations/http/options.ts', 'RequestOptions']],
+    refuse: (options) => scopeListener(new Scope({ parent: null }), () => {}, options),
   },
   'option of shutdown': {
     declared: [['src/integrations/bullmq/shutdown.ts', 'ClosingOptions']],

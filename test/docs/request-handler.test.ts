@@ -9,7 +9,7 @@ it('request-handler.ts: answers 503 while Redis is down, and logs why', async ()
   const { port, close } = await main();
   const { status } = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
   expect(status).toBe(503);
-  expect(log.mock.calls).toEqual([[expect.objectContaining({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' })]]);
+  expect(log.mock.calls).toEqual([['GET /', expect.objectContaining({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' })]]);
   await close();
   await expectNoLeaks();
 });

@@ -37,7 +37,8 @@ export function scopeListener(server: Scope, listener: Listener, options: Reques
 
 /** Runs what handles a request in a scope of its own, or in the one that it has already. */
 export function handle(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules, handler: () => unknown): void {
-  if (scopeOfRequest(request)) return void handler();
+  const known = scopeOfRequest(request);
+  if (known) return known.join(handler);
   try {
     new RequestScope(server, request, response, rules).handle(request, handler);
   } catch (error) {

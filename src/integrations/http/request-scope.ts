@@ -22,8 +22,12 @@ export class RequestScope extends Scope {
   readonly #rules: Rules;
   readonly #response: ServerResponse;
   #timer: Timer | undefined;
-  #isHandled = true;
+  /** How much of what handles the request has not settled. */
+  #unsettled = 0;
+  #isAnswered = false;
   #isTold = false;
+  /** Ends the body. */
+  #end = () => {};
 
   /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
   constructor(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules) {
@@ -38,7 +42,32 @@ export class RequestScope extends Scope {
 
   /** Runs what handles the request. Its listeners, on request and response, run in the scope as well. */
   handle(request: IncomingMessage, handler: () => unknown): void {
-    this.complete(() => this.#body(request, handler)).catch((error: unknown) => this.#tell(error));
+    const body = () =>
+      new Promise<void>((resolve) => {
+        this.#end = resolve;
+        this.#listen(request);
+        this.join(handler);
+      });
+    this.complete(body).catch((error: unknown) => this.#tell(error));
+  }
+
+  /** Runs, in the scope, what handles the request, and waits for it, if it gives a promise. */
+  join(handler: () => unknown): void {
+    try {
+      const handled = handler();
+      if (!isThenable(handled)) return;
+      this.#unsettled++;
+      const settled = () => {
+        this.#unsettled--;
+        this.#endWhenOver();
+      };
+      Promise.resolve(handled).then(settled, (error: unknown) => {
+        this.#fail(error);
+        settled();
+      });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Whoever cancels it: what handles it has `graceMs` to answer. */
@@ -55,38 +84,20 @@ export class RequestScope extends Scope {
     return (outcome as { readonly value: R }).value;
   }
 
-  #body(request: IncomingMessage, handler: () => unknown): Promise<void> {
-    const response = this.#response;
+  #listen(request: IncomingMessage): void {
     const frame = currentFrame() as Frame;
     emitIn(frame, request);
-    emitIn(frame, response);
-    const closed = new Promise<void>((resolve) => {
-      response.once('close', () => {
-        this.#onClosed();
-        resolve();
-      });
+    emitIn(frame, this.#response);
+    this.#response.once('close', () => {
+      this.#isAnswered = true;
+      if (!this.#response.writableFinished) this.stop(new ClientGoneError(this.name));
+      else if (this.#unsettled > 0) this.#finish();
+      this.#endWhenOver();
     });
-    try {
-      const handled = handler();
-      if (!isThenable(handled)) return closed;
-      this.#isHandled = false;
-      const settled = () => {
-        this.#isHandled = true;
-        return closed;
-      };
-      return Promise.resolve(handled).then(settled, (error: unknown) => {
-        this.#fail(error);
-        return settled();
-      });
-    } catch (error) {
-      this.#fail(error);
-      return closed;
-    }
   }
 
-  #onClosed(): void {
-    if (!this.#response.writableFinished) this.stop(new ClientGoneError(this.name));
-    else if (!this.#isHandled) this.#finish();
+  #endWhenOver(): void {
+    if (this.#isAnswered && this.#unsettled === 0) this.#end();
   }
 
   #expire(timeoutMs: number): void {

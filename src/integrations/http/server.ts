@@ -3,8 +3,9 @@ import type { Socket } from 'node:net';
 import { after } from '../../clock.ts';
 import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
-import { handle } from './listener.ts';
+import { handle, type Listener } from './listener.ts';
 import { type RequestOptions, rulesOf } from './options.ts';
+import { scopeOfRequest } from './request-scope.ts';
 
 /** By which a server tells of a request. */
 const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
@@ -15,13 +16,17 @@ const SWEEP_MS = 50;
 const LAST_MS = 1_000;
 
 /** What is called of a server of `http` or `https`. */
-export type ServerLike = Pick<Server, 'on' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections' | 'listening'>;
+export type ServerLike = Pick<
+  Server,
+  'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections' | 'listening'
+>;
 
 /**
  * Gives a server, whoever has made it, a scope: its requests are handled as `scopeListener` says, and when the scope
  * closes, the server stops listening at once, lets the requests that run finish, closes connections that idle, and then
  * the pools are closed. After the `graceMs` of the close what still runs is cancelled and, at last, cut off.
  *
+ *     scopeServer(scope, createServer(listener))
  *     scopeServer(scope, app.listen(3000))         // Express, Koa
  *     scopeServer(scope, fastify.server)
  *     scopeServer(scope, serve({ fetch: hono.fetch }))
@@ -48,10 +53,19 @@ export function scopeServer<S extends ServerLike>(scope: Scope, server: S, optio
     handle(scope, request, response, rules, () => void Reflect.apply(emit, this, all));
     return true;
   };
+  for (const listener of server.rawListeners('request')) join(server, listener as Listener);
   // A child that is opened by hand is closed first of all, while requests, which are children, too, are waited for.
   const door = new Scope({ parent: scope, name: 'http server' });
   door.onClose(() => stop(server, fresh, scope.signal), { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
   return server;
+}
+
+/** Lets the scope of a request know what a listener promises; of an emitter nobody hears it. */
+function join(server: ServerLike, listener: Listener): void {
+  server.removeListener('request', listener);
+  server.on('request', function joined(this: unknown, ...args: Parameters<Listener>) {
+    scopeOfRequest(args[0])?.join(() => listener.apply(this, args));
+  });
 }
 
 /** Resolves when all its connections are closed. */

@@ -74,6 +74,21 @@ describe('scopeServer', () => {
     await until(() => !server.listening);
   });
 
+  it('knows what its listener promises', async () => {
+    const scope = serverScope();
+    const told: unknown[] = [];
+    const onError = (error: unknown) => told.push(error);
+    const boom = new Error('boom');
+    const listener = async () => {
+      await sleep(1);
+      throw boom;
+    };
+    const url = await listen(scopeServer(scope, createServer(listener), { onError }));
+    expect((await fetch(url)).status).toBe(500);
+    await until(() => inFlight(scope) === 0);
+    expect(told).toEqual([boom]);
+  });
+
   it('refuses what is no server', () => {
     expect(() => scopeServer(serverScope(), {} as never)).toThrow('its second argument must be a server of node:http or node:https');
   });
@@ -107,6 +122,7 @@ describe('scope.lease', () => {
         await currentScope().lease(store);
         await new Promise(() => {});
       }),
+      { graceMs: 50, onError: () => {} },
     );
     const url = await listen(server);
     const sent = request(url).on('error', () => {});
@@ -114,7 +130,8 @@ describe('scope.lease', () => {
     await until(() => inFlight(scope) === 1 && scope.run(() => store.stats().inUse) === 1);
     sent.destroy();
     await until(() => inFlight(scope) === 0);
-    expect(scope.run(() => store.stats())).toMatchObject({ inUse: 0, idle: 0, closedBy: { destroyed: 1 } });
+    await until(() => scope.run(() => store.stats().closedBy.destroyed) === 1);
+    expect(scope.run(() => store.stats())).toMatchObject({ open: 0, leaked: 0 });
   });
 
   it('throws when there is none, and asks again the next time', async () => {
