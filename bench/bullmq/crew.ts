@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Queue } from 'bullmq';
 import { type Rounds, shuffled } from '../bench.ts';
+import { answerOf } from '../child-process.ts';
 import type { Assignment, Cost, Report } from './child.ts';
 import type { Subject } from './subjects.ts';
 
@@ -55,7 +56,7 @@ class Member {
     const queue = new Queue(`queue-${++queues}`, { connection: { host, port: Number(port) } });
     const assignment: Assignment = { subject, url, queue: queue.name, concurrency };
     const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [JSON.stringify(assignment)]);
-    await answerOf(child);
+    await answerOf<Report>(child);
     return new Member(subject.name, child, queue);
   }
 
@@ -65,8 +66,8 @@ class Member {
     const job = { name: 'job', data: {}, opts: { removeOnComplete: true } };
     for (let left = jobs; left > 0; left -= BATCH) await this.#queue.addBulk(Array.from({ length: Math.min(left, BATCH) }, () => job));
     this.#child.send(jobs);
-    await answerOf(this.#child);
-    const [cost] = await Promise.all([answerOf(this.#child), this.#queue.resume()]);
+    await answerOf<Report>(this.#child);
+    const [cost] = await Promise.all([answerOf<Report>(this.#child), this.#queue.resume()]);
     return cost as Cost;
   }
 
@@ -74,17 +75,5 @@ class Member {
     this.#child.kill();
     await once(this.#child, 'exit');
     await this.#queue.close();
-  }
-}
-
-/** @throws when the child ends instead. */
-async function answerOf(child: ChildProcess): Promise<Report> {
-  const over = new AbortController();
-  const exit = once(child, 'exit', { signal: over.signal }).then(([code]) => Promise.reject(new Error(`child ended with ${code}`)));
-  exit.catch(() => {});
-  try {
-    return (await Promise.race([once(child, 'message', { signal: over.signal }), exit]))[0] as Report;
-  } finally {
-    over.abort();
   }
 }
