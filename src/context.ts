@@ -48,9 +48,6 @@ place[KEY] ??= {
 export const shared: Shared = place[KEY];
 const { storage, root } = shared;
 
-/** Nobody is told of the end of a resource that is gone with its frame. */
-const NEVER_DESTROYED = { requireManualDestroy: true };
-
 export function currentFrame(): Frame | undefined {
   return storage.getStore();
 }
@@ -62,7 +59,7 @@ export function enterFrame<A extends unknown[], R>(frame: Frame, fn: (...args: A
 
 /** Runs `fn` so that what it sets by `AsyncLocalStorage.enterWith()`, of whatever storage, stays with it and what it awaits. */
 export function inOwnContext<R>(fn: () => R): R {
-  return new AsyncResource('scoped-pool.own', NEVER_DESTROYED).runInAsyncScope(fn);
+  return new AsyncResource('scoped-pool.own').runInAsyncScope(fn);
 }
 
 /**

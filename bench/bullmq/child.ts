@@ -29,6 +29,7 @@ const VALUE = 'x'.repeat(64);
 type Set = () => Promise<unknown>;
 
 async function main(): Promise<void> {
+  process.once('disconnect', () => process.exit());
   if (subject.hasStorage) new AsyncLocalStorage().run({}, () => {});
   const set = commands > 0 ? await connect() : async () => {};
   // One for all rounds, as a worker in production runs for months.

@@ -29,11 +29,14 @@ export async function measure(url: string, { subjects, concurrency, starts, roun
   const costs = new Map(subjects.map(({ name }): [string, Cost[]] => [name, []]));
   for (let start = 0; start < starts; start++) {
     const crew = await Promise.all(subjects.map((subject) => Member.start(subject, url, concurrency)));
-    for (const member of crew) await member.work(WARM_UP);
-    for (let round = 0; round < rounds / starts; round++) {
-      for (const member of shuffled(crew)) costs.get(member.name)?.push(await member.work(loops));
+    try {
+      for (const member of crew) await member.work(WARM_UP);
+      for (let round = 0; round < rounds / starts; round++) {
+        for (const member of shuffled(crew)) costs.get(member.name)?.push(await member.work(loops));
+      }
+    } finally {
+      await Promise.all(crew.map((member) => member.end()));
     }
-    await Promise.all(crew.map((member) => member.end()));
   }
   return costs;
 }

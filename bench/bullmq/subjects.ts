@@ -20,6 +20,7 @@ export const WRAPPED: Subject = { name: 'scopeWorker', wrap: {} };
 /** Where the costs are. */
 export const PARTS: readonly Subject[] = [
   { name: 'bare, AsyncLocalStorage on, AbortController', hasStorage: true, takesSignal: true },
+  { name: 'scopeWorker, another AsyncLocalStorage on', hasStorage: true, wrap: {} },
   { name: 'scopeWorker, abortable', wrap: { abortable: true } },
   { name: 'scopeWorker, detach: false', wrap: { detach: false } },
 ];

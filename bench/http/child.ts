@@ -34,6 +34,7 @@ async function listenerOf({ framework }: Subject): Promise<RequestListener> {
 }
 
 async function main(): Promise<void> {
+  process.once('disconnect', () => process.exit());
   if (subject.hasStorage) new AsyncLocalStorage().run({}, () => {});
   const server = createServer(await wrapped(await listenerOf(subject)));
   if (subject.wrap === 'scopeServer') {

@@ -102,8 +102,8 @@ export class Lifetime extends Keeping {
     };
     try {
       if (this.isStopped) throw this.abort.reason;
-      const result = enterFrame({ scope: this, work: body, held: outer?.held }, fn as (scope: Lifetime) => R | PromiseLike<R>, this);
-      return Promise.resolve(result).then((value) => this.#endBody(body, { value }), onFailed);
+      const frame = { scope: this, work: body, held: outer?.held };
+      return enterFrame(frame, begin, fn, this).then((value) => this.#endBody(body, { value }), onFailed);
     } catch (error) {
       return Promise.reject(error).catch(onFailed);
     }
@@ -197,4 +197,9 @@ export class Lifetime extends Keeping {
     else shared.roots.delete(this);
     this.letGo(isHeard);
   }
+}
+
+/** Within the frame: a query that begins when its `then` is called, begins there. */
+function begin<S, R>(fn: (scope: S) => R | PromiseLike<R>, scope: S): Promise<R> {
+  return Promise.resolve(fn(scope));
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InvalidOptionError, ScopeClosedError } from '../../errors.ts';
 import { type Check, callable, checkOptions, duration, flag, oneOf } from '../../options.ts';
+import { show } from '../../redact.ts';
 import { type Limits, Scope } from '../../scope/index.ts';
 import { checkLimits } from '../../scope/limits.ts';
 import { checkEnvironment } from './limits.ts';
@@ -76,20 +77,24 @@ const { scope: _, abortable: __, ...inSandbox } = CHECKS;
 /** Those of what is run by a child. */
 export const SANDBOX_CHECKS = inSandbox;
 
+const DEFAULTS: BullScopeOptions = { onLeakedLease: 'report', abortable: false, detach: true, graceMs: 10_000 };
+
 /** @throws InvalidOptionError when a worker that has a scope already is to have another one. Functions may differ. */
 export function checkSame(where: string, first: BullScopeOptions, again: BullScopeOptions): void {
   for (const option of ['limits', 'scope', 'onLeakedLease', 'abortable', 'detach', 'graceMs'] as const) {
     const actual = again[option];
+    const known = first[option] ?? DEFAULTS[option];
     const isSame = option === 'limits' ? isDeepStrictEqual : Object.is;
-    if (actual === undefined || typeof actual === 'function' || isSame(actual, first[option])) continue;
+    if (actual === undefined || typeof actual === 'function' || isSame(actual, known)) continue;
     // Of an object a message says no more than that it is one.
-    const both = typeof actual === 'object' ? ` (${inWords(first[option])}, not ${inWords(actual)})` : '';
-    const expected = `what it was when this worker was wrapped first${both}, or absent`;
+    const both = `${inWords(known)} or ${inWords(actual)}?`;
+    const expected = `the same wherever a worker and its processor are wrapped (${both}), or absent`;
     throw new InvalidOptionError({ where, option, expected, actual });
   }
 }
 
 function inWords(value: unknown): string {
   if (value instanceof Scope) return `scope "${value.name}"`;
-  return typeof value === 'object' ? JSON.stringify(value) : 'none';
+  if (value === undefined) return 'none';
+  return typeof value === 'object' ? JSON.stringify(value) : show(value);
 }

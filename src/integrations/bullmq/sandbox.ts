@@ -1,7 +1,7 @@
 import { callable, checkArgument } from '../../options.ts';
 import { tryCurrentScope } from '../../scope/index.ts';
 import { type BullScopeOptions, checkBullScope, SANDBOX_CHECKS } from './options.ts';
-import { isSandboxed, scoped } from './scoped.ts';
+import { scoped } from './scoped.ts';
 import { ScopedWorker } from './scoped-worker.ts';
 import { type JobLike, type ProcessorLike, workerOf } from './worker.ts';
 
@@ -30,7 +30,7 @@ export function scopeSandbox<P extends ProcessorLike>(processor: P, options: San
   const inProcess = scoped(processor, options) as unknown as (...args: unknown[]) => unknown;
   let sandbox: ScopedWorker | undefined;
   const wrapped = async function process(this: unknown, job: SandboxedJob, ...rest: [string?, AbortSignal?]): Promise<unknown> {
-    if (workerOf(job) || (tryCurrentScope() && !isSandboxed(job))) return inProcess.call(this, job, ...rest);
+    if (workerOf(job) || tryCurrentScope()) return inProcess.call(this, job, ...rest);
     sandbox ??= open(where, job, options);
     return sandbox.run(job.id, rest[1], () => processor.call(this, job as never, ...rest));
   };

@@ -37,7 +37,7 @@ export function scopeWorker<W extends WorkerLike>(worker: W, options: BullScopeO
       try {
         return scoped.run(args[0].id, args[2], () => callProcessJob.apply(this, args));
       } catch (error) {
-        return handBack(this, scoped, error);
+        return handBack(this, scoped.tell, error);
       }
     },
   });

@@ -54,7 +54,7 @@ export class ScopedWorker {
       },
     });
     if (shared && limits) setQuota(this.scope, limits);
-    this.scope.onCrowded = crowdingOf(worker);
+    this.scope.onCrowded = crowdingOf(worker, () => this.#jobs.length);
     const frame = { scope: this.scope, work: undefined, held: undefined };
     this.#rules = { onLeakedLease, detach, frame, onRevoked: this.#onRevoked };
   }
@@ -177,6 +177,7 @@ function nameOf(id: string | undefined): string {
   return `job:${id}`;
 }
 
-function warn(error: unknown, where: string): void {
+/** Tells where nobody else is told. */
+export function warn(error: unknown, where: string): void {
   process.emitWarning(error instanceof Error ? error : `${where}: ${String(error)}`);
 }

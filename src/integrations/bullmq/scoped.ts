@@ -1,10 +1,10 @@
-import { SandboxedWorkerError } from '../../errors.ts';
+import { InvalidOptionError, SandboxedWorkerError } from '../../errors.ts';
 import { callable, checkArgument } from '../../options.ts';
-import { type Scope, tryCurrentScope, withScope } from '../../scope/index.ts';
-import { attach } from './attach.ts';
+import { tryCurrentScope, withScope } from '../../scope/index.ts';
+import { attach, attachedTo } from './attach.ts';
 import { handBack } from './hand-back.ts';
 import { type BullScopeOptions, checkBullScope, checkSame } from './options.ts';
-import type { ScopedWorker } from './scoped-worker.ts';
+import { type ScopedWorker, warn } from './scoped-worker.ts';
 import { type JobLike, type ProcessorLike, type WorkerInside, workerOf } from './worker.ts';
 
 /** The number of parameters from which on BullMQ hands a processor its abort signal. */
@@ -43,12 +43,15 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
     const worker = workerOf(job);
     if (!worker && !options.scope && !tryCurrentScope() && isSandboxed(job)) throw new SandboxedWorkerError(job.queueName);
     if (!worker) return withScope(call, { parent: options.scope, name: `job:${job.id}` });
-    const scopedWorker = find(worker);
-    if (isIn(scopedWorker.scope, job)) return call();
+    if (isInJob(worker, job)) return call();
+    let tell = options.onError ?? warn;
     try {
+      const scopedWorker = find(worker);
+      ({ tell } = scopedWorker);
       return scopedWorker.run(job.id, rest[1], call);
     } catch (error) {
-      return handBack(worker, scopedWorker, error);
+      if (error instanceof InvalidOptionError) throw error;
+      return handBack(worker, tell, error);
     }
   };
   const length = options.abortable ? Math.max(WITH_SIGNAL, processor.length) : processor.length;
@@ -62,12 +65,12 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
  * Whether the scope of the job is entered: its worker is wrapped, too. That a job of this id runs does not say so: one
  * whose lock has expired may run twice at a time, in one worker.
  */
-function isIn(worker: Scope, { id }: JobLike): boolean {
+function isInJob(worker: WorkerInside, { id }: JobLike): boolean {
   const scope = tryCurrentScope();
-  return scope?.parent === worker && scope.name === `job:${id}`;
+  return scope !== undefined && scope.parent === attachedTo(worker)?.scope && scope.name === `job:${id}`;
 }
 
 /** Whether it is what BullMQ hands to a processor file: a job that knows the name of its queue, and has none. */
-export function isSandboxed(job: JobLike): job is JobLike & { readonly queueName: string } {
+function isSandboxed(job: JobLike): job is JobLike & { readonly queueName: string } {
   return typeof (job as { queueName?: unknown }).queueName === 'string' && !('queue' in job);
 }

@@ -471,6 +471,36 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
     expect(await bull.ours()).toBe(0);
   });
 
+  it('is where a query begins that the processor hands over without a promise', async () => {
+    const pool = bull.pool();
+    const queue = await bull.queue();
+    const lazy = { then: (resolve: () => void, reject: () => void) => pool.incr(currentScope().root.name).then(resolve, reject) };
+    const worker = scopeWorker(await bull.worker(queue, (() => lazy) as never));
+    const outcomes = outcomesOf(worker);
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect([outcomes.failed.size, await redis().observer.get(`worker:${queue.name}`)]).toEqual([0, '1']);
+  });
+
+  it('leaves nothing behind where somebody counts what is made and destroyed', async () => {
+    const { createHook } = await import('node:async_hooks');
+    const alive = new Set<number>();
+    const hook = createHook({
+      init: (id, type) => void (type === 'scoped-pool.own' && alive.add(id)),
+      destroy: (id) => void alive.delete(id),
+    }).enable();
+    onTestFinished(() => void hook.disable());
+    const queue = await bull.queue();
+    const outcomes = outcomesOf(scopeWorker(await bull.worker(queue, async () => {}, { concurrency: 5 })));
+    await queue.addBulk(Array.from({ length: 200 }, () => ({ name: 'job', data: {} })));
+    await settled(outcomes, 200);
+    expect(alive.size).toBeGreaterThan(0);
+    await until(() => {
+      globalThis.gc?.();
+      return alive.size <= 5;
+    });
+  });
+
   it.each([
     [undefined, false],
     [true, false],

@@ -145,7 +145,7 @@ describe.each(VERSIONS)('scopeWorker on %s', (_, module) => {
     const worker = scopeWorker(await anyWorker(), { limits: { redis: 3 } });
     const refusal = expect.objectContaining({
       code: 'ERR_INVALID_OPTION',
-      message: expect.stringContaining(`${option} must be what it was`),
+      message: expect.stringContaining(`${option} must be the same wherever a worker and its processor are wrapped`),
     });
     expect(() => scopeWorker(worker, other)).toThrow(refusal);
   });

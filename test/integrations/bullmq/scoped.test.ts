@@ -53,6 +53,8 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
   it('is what scopeSandbox is to a test, which opens nothing that nobody closes', async () => {
     const given = scopeSandbox(async (job: { id: string }) => `${workerScope().name} > ${currentScope().name} ${job.id}`);
     expect(await withRoot(() => given({ id: '8' }), { name: 'test' })).toBe('test > job:8 8');
+    const real = { id: '9', data: {}, queueName: 'mails' };
+    expect(await withRoot(() => given(real), { name: 'test' })).toBe('test > job:9 9');
     await expectNoLeaks();
   });
 
@@ -194,16 +196,28 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(await given({ id: '8' })).toBe('app');
   });
 
+  it('lets jobs wait whose shared scope has ended before the first of them', async () => {
+    const scope = new Scope({ parent: null, name: 'shared' });
+    const told: unknown[] = [];
+    const { queue, worker } = await start(scoped(async () => {}, { scope, onError: (error) => told.push(error) }));
+    await scope.close();
+    await queue.addBulk(jobs(20));
+    await until(() => worker.isPaused());
+    await until(async () => (await queue.getJobCounts()).active === 0);
+    expect(await queue.getJobCounts()).toMatchObject({ waiting: 20, failed: 0, completed: 0 });
+    expect(told).toMatchObject([{ code: 'ERR_WORKER_STOPPED' }]);
+  });
+
   it('is refused at once beside options that contradict its own, not with every job', async () => {
     const given = scoped(async () => {}, { limits: { redis: 2 }, graceMs: 50 });
     const worker = await bull.worker(await bull.queue(), given);
     const refusal = (where: string, said: string) => {
-      const message = `${where}: limits must be what it was when this worker was wrapped first${said}, or absent; got an object`;
+      const message = `${where}: limits must be the same wherever a worker and its processor are wrapped (${said}?), or absent; got an object`;
       return expect.objectContaining({ code: 'ERR_INVALID_OPTION', message });
     };
-    const both = ' ({"redis":3}, not {"redis":2})';
+    const both = '{"redis":3} or {"redis":2}';
     expect(() => scopeWorker(worker, { limits: { redis: 3 }, graceMs: 50 })).toThrow(refusal('scopeWorker(), beside scoped()', both));
-    expect(() => scopeWorker(worker)).toThrow(refusal('scopeWorker(), beside scoped()', ' (none, not {"redis":2})'));
+    expect(() => scopeWorker(worker)).toThrow(refusal('scopeWorker(), beside scoped()', 'none or {"redis":2}'));
     expect(() => scopeOf(worker)).toThrow('has no scope');
     expect(() => scoped(given, { limits: { redis: 3 } })).toThrow(refusal('scoped()', both));
     expect(scopeOf(scopeWorker(worker, { limits: { redis: 2 }, graceMs: 50, onLeakedLease: 'fail' })).limits).toEqual({ redis: 2 });
