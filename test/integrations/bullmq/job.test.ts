@@ -474,6 +474,7 @@ describe.each(VERSIONS)('a job on %s', (_, module) => {
   it('is where a query begins that the processor hands over without a promise', async () => {
     const pool = bull.pool();
     const queue = await bull.queue();
+    // biome-ignore lint/suspicious/noThenProperty: as the queries of query builders have
     const lazy = { then: (resolve: () => void, reject: () => void) => pool.incr(currentScope().root.name).then(resolve, reject) };
     const worker = scopeWorker(await bull.worker(queue, (() => lazy) as never));
     const outcomes = outcomesOf(worker);
