@@ -33,12 +33,13 @@ export abstract class ScopedPoolError extends Error {
 
 /** Nothing is wrong with what was asked: later it may be done. Web frameworks answer 503 by what it says of itself. */
 export abstract class RetryLaterError extends ScopedPoolError {
-  get status(): number {
-    return 503;
-  }
+  declare readonly status: number;
+  declare readonly statusCode: number;
 
-  get statusCode(): number {
-    return 503;
+  static {
+    // Of the prototype, so that no log repeats them; writable, because error handlers (of Koa, of http-errors) write there.
+    const of503 = { value: 503, writable: true, configurable: true };
+    Object.defineProperties(RetryLaterError.prototype, { status: of503, statusCode: of503 });
   }
 
   get headers(): Readonly<Record<string, string>> {
