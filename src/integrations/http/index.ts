@@ -1,4 +1,14 @@
 export { type Listener, scopeListener } from './listener.ts';
+export {
+  type FastifyLike,
+  type HonoLike,
+  type HonoMiddleware,
+  type Middleware,
+  type Plugin,
+  scopeHono,
+  scopeMiddleware,
+  scopePlugin,
+} from './middleware.ts';
 export type { RequestLike, RequestOptions } from './options.ts';
 export { type PoolReadiness, type Readiness, readiness } from './readiness.ts';
 export { type ServerLike, scopeServer } from './server.ts';
