@@ -12,7 +12,9 @@ export function refuse(response: ServerResponse, error: unknown): void {
 
 /** Refuses a request that a server takes no more, and has the client connect to another one. */
 export function turnAway(response: ServerResponse): void {
-  response.writeHead(503, { ...LATER, connection: 'close', 'content-length': 0 }).end();
+  // In place of a header, which http2 does not allow.
+  response.shouldKeepAlive = false;
+  response.writeHead(503, { ...LATER, 'content-length': 0 }).end();
 }
 
 const LATER = { 'retry-after': '1' };

@@ -5,6 +5,7 @@ import { ClientGoneError, RequestTimeoutError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import type { Failure, Outcome } from '../../scope/state.ts';
 import { refuse } from './answer.ts';
+import { whenClosed } from './closed.ts';
 import type { Rules } from './options.ts';
 
 // On the request, and not in a WeakMap: one with an entry for each request costs the collector 12 µs per request on Node 20.
@@ -47,8 +48,12 @@ export class RequestScope extends Scope {
     const body = () =>
       new Promise<void>((resolve) => {
         this.#end = resolve;
+        // Until it has been called: the client may have gone before.
+        this.#unsettled = 1;
         this.#listen(request);
         this.join(handler);
+        this.#unsettled--;
+        this.#endWhenOver();
       });
     this.complete(body).catch((error: unknown) => this.#tell(error));
   }
@@ -90,9 +95,11 @@ export class RequestScope extends Scope {
     const frame = currentFrame() as Frame;
     emitIn(frame, request);
     emitIn(frame, this.#response);
-    this.#response.once('close', () => {
+    whenClosed(request, this.#response, () => {
       this.#isAnswered = true;
-      if (!this.#response.writableFinished) this.stop(new ClientGoneError(this.name));
+      const { writableEnded, writableFinished } = this.#response;
+      // Both: http2 says of a stream that was reset that it has finished.
+      if (!writableEnded || !writableFinished) this.stop(new ClientGoneError(this.name));
       else if (this.#unsettled > 0) this.#finish();
       this.#endWhenOver();
     });
@@ -114,7 +121,13 @@ export class RequestScope extends Scope {
     // As nobody's work: whoever stops it may be what it waits for.
     atRoot(() => this.close())
       .catch((error: unknown) => this.#tell(error))
-      .finally(() => refuse(this.#response, this.abort.reason));
+      .finally(() => this.#refuse());
+  }
+
+  #refuse(): void {
+    // What handles it may go on, and cut the connection when it finds its request answered, as Express does: no other may come over it.
+    this.#response.shouldKeepAlive = false;
+    refuse(this.#response, this.abort.reason);
   }
 
   #fail(error: unknown): void {
