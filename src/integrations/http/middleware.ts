@@ -71,9 +71,11 @@ export type HonoMiddleware = (context: HonoLike, next: () => Promise<void>) => P
 
 /**
  * As {@link scopeMiddleware}, for Hono on `@hono/node-server`. The scope ends when the response is closed and the
- * handlers have settled.
+ * handlers have settled. Only `scopeListener` and `scopeServer` reach what reads the body when all middleware has ended:
+ * the `pull` of a `ReadableStream` has no scope here, unless it is bound. The helpers of `hono/streaming` need nothing.
  *
  *     app.use(scopeHono(scope))
+ *     app.get('/', (c) => c.body(new ReadableStream({ pull: currentScope().bind(pull) })))
  *
  * @throws InvalidOptionError, ScopeClosedError. The middleware itself throws InvalidOptionError where requests do not
  * come from `@hono/node-server`.

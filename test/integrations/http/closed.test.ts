@@ -8,8 +8,9 @@ import { type Listener, scopeListener } from 'scoped-pool/http';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { until } from '../../support/until.ts';
 import { warnings } from '../../support/warnings.ts';
-import { APPS, requestsOf } from './apps.ts';
+import { APPS } from './apps.ts';
 import { listen, serverScope, start } from './server.ts';
+import { requestsOf } from './work.ts';
 
 /** Connects and sends some requests without waiting for answers. */
 async function pipeline(url: string, paths: readonly string[]) {

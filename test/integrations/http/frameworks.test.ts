@@ -4,8 +4,9 @@ import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
-import { APPS, type App, CHUNK, CHUNKS, idOf, requestsOf, type Way } from './apps.ts';
+import { APPS, type App, type Way } from './apps.ts';
 import { listen, serverScope } from './server.ts';
+import { CHUNK, CHUNKS, idOf, requestsOf } from './work.ts';
 
 const redis = useRedis();
 let pools = 0;
