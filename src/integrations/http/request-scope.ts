@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { after, cancel, type Timer } from '../../clock.ts';
-import { atRoot, currentFrame, enterFrame, type Frame } from '../../context.ts';
-import { ClientGoneError, RequestTimeoutError } from '../../errors.ts';
-import { Scope } from '../../scope/index.ts';
-import type { Failure, Outcome } from '../../scope/state.ts';
+import { currentFrame, enterFrame, type Frame } from '../../context.ts';
+import { ClientGoneError } from '../../errors.ts';
+import type { Scope } from '../../scope/index.ts';
 import { refuse } from './answer.ts';
 import { whenClosed } from './closed.ts';
+import { Handling } from './handling.ts';
 import type { Rules } from './options.ts';
 
 // On the request, and not in a WeakMap: one with an entry for each request costs the collector 12 µs per request on Node 20.
@@ -17,29 +16,19 @@ export function scopeOfRequest(request: object): RequestScope | undefined {
   return (request as { readonly [SCOPE]?: RequestScope })[SCOPE];
 }
 
-/**
- * The scope of one request: ends when the response is closed and what handles it has settled, as far as that is known.
- * A lease that is still held then is waited for: given back, it would reach the next request while this one may use it.
- */
-export class RequestScope extends Scope {
-  readonly #rules: Rules;
+/** The scope of one request: ends when the response is closed and what handles it has settled, as far as that is known. */
+export class RequestScope extends Handling {
   readonly #response: ServerResponse;
-  #timer: Timer | undefined;
   /** How much of what handles the request has not settled. */
   #unsettled = 0;
   #isAnswered = false;
-  #isTold = false;
   /** Ends the body. */
   #end = () => {};
 
   /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
   constructor(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules) {
-    const { graceMs, timeoutMs } = rules;
-    super({ parent: server, name: rules.name(request), graceMs, cancelMs: graceMs }, 'lexical');
-    this.contents.holdings.awaitsAll = true;
-    this.#rules = rules;
+    super(server, request, rules);
     this.#response = response;
-    if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer = after(timeoutMs, () => this.#expire(timeoutMs));
     (request as { [SCOPE]?: RequestScope })[SCOPE] = this;
   }
 
@@ -55,7 +44,7 @@ export class RequestScope extends Scope {
         this.#unsettled--;
         this.#endWhenOver();
       });
-    this.complete(body).catch((error: unknown) => this.#tell(error));
+    this.complete(body).catch((error: unknown) => this.tell(error));
   }
 
   /** Runs, in the scope, what handles the request, and waits for it, if it gives a promise. */
@@ -77,18 +66,10 @@ export class RequestScope extends Scope {
     }
   }
 
-  /** Whoever cancels it: what handles it has `graceMs` to answer. */
-  override stop(reason: unknown): void {
-    if (this.isStopped) return;
-    super.stop(reason);
-    if (!this.isClosed) this.#finish();
-  }
-
-  /** Nobody awaits it: what failed is told. */
-  protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
-    cancel(this.#timer);
-    if (failure) this.#tell(failure.error);
-    return (outcome as { readonly value: R }).value;
+  protected override onFinished(): void {
+    // What handles it may go on, and cut the connection when it finds its request answered, as Express does: no other may come over it.
+    this.#response.shouldKeepAlive = false;
+    refuse(this.#response, this.abort.reason);
   }
 
   #listen(request: IncomingMessage): void {
@@ -100,7 +81,7 @@ export class RequestScope extends Scope {
       const { writableEnded, writableFinished } = this.#response;
       // Both: http2 says of a stream that was reset that it has finished.
       if (!writableEnded || !writableFinished) this.stop(new ClientGoneError(this.name));
-      else if (this.#unsettled > 0) this.#finish();
+      else if (this.#unsettled > 0) this.finish();
       this.#endWhenOver();
     });
   }
@@ -109,38 +90,11 @@ export class RequestScope extends Scope {
     if (this.#isAnswered && this.#unsettled === 0) this.#end();
   }
 
-  #expire(timeoutMs: number): void {
-    if (this.isClosed) return;
-    const error = new RequestTimeoutError(this.name, timeoutMs);
-    this.#rules.tell(error, this.name);
-    this.stop(error);
-  }
-
-  /** What handles it may go on, but not for ever. */
-  #finish(): void {
-    // As nobody's work: whoever stops it may be what it waits for.
-    atRoot(() => this.close())
-      .catch((error: unknown) => this.#tell(error))
-      .finally(() => this.#refuse());
-  }
-
-  #refuse(): void {
-    // What handles it may go on, and cut the connection when it finds its request answered, as Express does: no other may come over it.
-    this.#response.shouldKeepAlive = false;
-    refuse(this.#response, this.abort.reason);
-  }
-
   #fail(error: unknown): void {
     if (this.isEcho(error)) return refuse(this.#response, this.abort.reason);
     refuse(this.#response, error);
-    this.#rules.tell(error, this.name);
+    this.rules.tell(error, this.name);
     this.stop(error);
-  }
-
-  #tell(error: unknown): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
-    this.#rules.tell(error, this.name);
   }
 }
 

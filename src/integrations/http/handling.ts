@@ -1,0 +1,64 @@
+import { after, cancel, type Timer } from '../../clock.ts';
+import { atRoot } from '../../context.ts';
+import { RequestTimeoutError } from '../../errors.ts';
+import { Scope } from '../../scope/index.ts';
+import type { Failure, Outcome } from '../../scope/state.ts';
+import type { RequestLike, Rules } from './options.ts';
+
+/**
+ * The scope of one request, however it came. Once it is cancelled, by its `timeoutMs` too, what handles it has `graceMs`.
+ * A lease that is still held then is waited for: given back, it would reach the next request while this one may use it.
+ */
+export abstract class Handling extends Scope {
+  protected readonly rules: Rules;
+  #timer: Timer | undefined;
+  #isTold = false;
+
+  /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
+  constructor(server: Scope, request: RequestLike, rules: Rules) {
+    const { graceMs, timeoutMs } = rules;
+    super({ parent: server, name: rules.name(request), graceMs, cancelMs: graceMs }, 'lexical');
+    this.contents.holdings.awaitsAll = true;
+    this.rules = rules;
+    if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer = after(timeoutMs, () => this.#expire(timeoutMs));
+  }
+
+  /** It had to end and has: whoever still waits for an answer gets what there is. */
+  protected abstract onFinished(): void;
+
+  /** Whoever cancels it: what handles it has `graceMs` to answer. */
+  override stop(reason: unknown): void {
+    if (this.isStopped) return;
+    super.stop(reason);
+    if (!this.isClosed) this.finish();
+  }
+
+  /** Nobody awaits it: what failed is told. */
+  protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
+    cancel(this.#timer);
+    if (failure) this.tell(failure.error);
+    return (outcome as { readonly value: R }).value;
+  }
+
+  /** What handles it may go on, but not for ever. */
+  protected finish(): void {
+    // As nobody's work: whoever stops it may be what it waits for.
+    atRoot(() => this.close())
+      .catch((error: unknown) => this.tell(error))
+      .finally(() => this.onFinished());
+  }
+
+  /** How it failed, once. */
+  protected tell(error: unknown): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.rules.tell(error, this.name);
+  }
+
+  #expire(timeoutMs: number): void {
+    if (this.isClosed) return;
+    const error = new RequestTimeoutError(this.name, timeoutMs);
+    this.rules.tell(error, this.name);
+    this.stop(error);
+  }
+}
