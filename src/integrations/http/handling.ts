@@ -28,8 +28,9 @@ export abstract class Handling extends Scope {
 
   /** Whoever cancels it: what handles it has `graceMs` to answer. */
   override stop(reason: unknown): void {
-    if (this.isStopped) return;
-    super.stop(reason);
+    if (this.isStopped || this.isClosed) return;
+    // It may come from outside, as a timer does, but who listens to the signal is code of the request.
+    this.run(() => super.stop(reason));
     if (!this.isClosed) this.finish();
   }
 
