@@ -17,7 +17,8 @@ export function turnAway(response: ServerResponse): void {
   response.writeHead(503, { ...LATER, 'content-length': 0 }).end();
 }
 
-const LATER = { 'retry-after': '1' };
+/** Of an answer that says: ask another server, or this one again. */
+export const LATER = { 'retry-after': '1' };
 
 /** 503 where it may be tried again, else 500. Of the error itself a client learns nothing. */
 export function answerTo(error: unknown): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {

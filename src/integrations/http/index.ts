@@ -1,3 +1,4 @@
+export { scopeFetch } from './fetch.ts';
 export { type Listener, scopeListener } from './listener.ts';
 export {
   type FastifyLike,
