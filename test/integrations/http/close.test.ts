@@ -135,7 +135,7 @@ describe('scope.lease', () => {
   });
 
   it('throws when there is none, and asks again the next time', async () => {
-    const store = pool({ max: 1, acquireTimeoutMs: 30 });
+    const store = pool({ max: 1, acquireTimeoutMs: 300 });
     const scope = serverScope();
     await scope.run(async () => {
       const lease = await store.acquire();
