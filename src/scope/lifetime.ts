@@ -94,19 +94,24 @@ export class Lifetime extends Keeping {
    * @param outer Of what the body is a part. @throws the first failure, as it is.
    */
   complete<R>(fn: (scope: this) => R | PromiseLike<R>, outer: Frame | undefined = currentFrame()): Promise<R> {
-    const body: Work = { scope: this, outer: outer?.work as Work | undefined, ended: false };
-    this.contents.running.addBody(body);
+    const frame = this.beginBody(outer);
     const onFailed = (error: unknown) => {
       if (!this.isEcho(error)) this.failWith(error, 'body');
-      return this.#endBody<R>(body, { error });
+      return this.endBody<R>(frame, { error });
     };
     try {
       if (this.isStopped) throw this.abort.reason;
-      const frame = { scope: this, work: body, held: outer?.held };
-      return enterFrame(frame, begin, fn, this).then((value) => this.#endBody(body, { value }), onFailed);
+      return enterFrame(frame, begin, fn, this).then((value) => this.endBody(frame, { value }), onFailed);
     } catch (error) {
       return Promise.reject(error).catch(onFailed);
     }
+  }
+
+  /** Until {@link endBody} the scope waits for what runs in the frame. */
+  protected beginBody(outer: Frame | undefined): Frame {
+    const work: Work = { scope: this, outer: outer?.work as Work | undefined, ended: false };
+    this.contents.running.addBody(work);
+    return { scope: this, work, held: outer?.held };
   }
 
   /** @internal Runs a closer: as work of the scope, so that it may still acquire. */
@@ -136,9 +141,10 @@ export class Lifetime extends Keeping {
     return outcome.value;
   }
 
-  #endBody<R>(body: Work, outcome: Outcome<R>): R | Promise<R> {
-    end(body);
-    this.contents.running.removeBody(body);
+  /** Ends the body, and with it the scope. @throws what {@link conclude} throws. */
+  protected endBody<R>({ work }: Frame, outcome: Outcome<R>): R | Promise<R> {
+    end(work as Work);
+    this.contents.running.removeBody(work as Work);
     const ended = this.#end(AS_SET);
     if (ended === CLOSED) return this.conclude(outcome, undefined);
     return ended.then(
