@@ -1,16 +1,21 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Agent, createServer, request as send } from 'node:http';
 import { createServer as createHttp2Server, connect as http2, type ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, type Scope } from 'scoped-pool';
 import { type Listener, scopeListener } from 'scoped-pool/http';
+import { defineRedisPool } from 'scoped-pool/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { whenClosed } from '../../../src/integrations/http/closed.ts';
+import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { warnings } from '../../support/warnings.ts';
 import { APPS } from './apps.ts';
-import { listen, serverScope, start } from './server.ts';
+import { abandon, listen, serverScope, start } from './server.ts';
 import { requestsOf } from './work.ts';
+
+const redis = useRedis();
 
 /** Connects and sends some requests without waiting for answers. */
 async function pipeline(url: string, paths: readonly string[]) {
@@ -60,6 +65,45 @@ describe('requests in one line (pipelining)', () => {
     socket.destroy();
     await once(socket, 'close');
     expect(told.filter((error) => (error as { name: string }).name !== 'AbortError')).toEqual([]);
+  });
+});
+
+describe('whenClosed', () => {
+  it('calls once, of a request in line, whether it is answered or its connection breaks', () => {
+    const called: string[] = [];
+    const socket = new EventEmitter();
+    const inLine = ['answered', 'waiting'].map((name) => {
+      const response = Object.assign(new EventEmitter(), { socket: null });
+      whenClosed({ socket } as never, response as never, () => called.push(name));
+      return response;
+    });
+    expect(socket.listenerCount('close')).toBe(1);
+    inLine[0]?.emit('close');
+    expect(called).toEqual(['answered']);
+    socket.emit('close');
+    inLine[1]?.emit('close');
+    expect(called).toEqual(['answered', 'waiting']);
+  });
+});
+
+describe('a lease of code that nobody awaits', () => {
+  it.each(['answered', 'left'])('may be held for a while when the request was %s, and is given back', async (how) => {
+    const store = defineRedisPool(`held ${how}`, { url: redis().url, service: 'test', max: 1 });
+    let reply: unknown;
+    const { scope, url, told } = await start((_, response) => {
+      const used = store.use(async (connection) => {
+        if (how === 'answered') response.end();
+        await once(response, 'close');
+        await sleep(50);
+        reply = await connection.ping();
+      });
+      used.catch((error: unknown) => told.push(error));
+    });
+    if (how === 'answered') await fetch(url);
+    else await abandon(url, () => until(() => scope.run(() => store.stats().inUse === 1)));
+    await until(() => requestsOf(scope).length === 0);
+    expect([reply, told]).toEqual(['PONG', []]);
+    expect(scope.run(() => store.stats())).toMatchObject({ inUse: 0, idle: 1, leaked: 0, closed: 0 });
   });
 });
 

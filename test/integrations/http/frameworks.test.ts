@@ -72,7 +72,11 @@ function expectOwnScopes({ visits, scope }: Started, mine: readonly string[], pl
   for (const own of scopes) expect(own.size).toBe(1);
   const all = scopes.flatMap((own) => [...own]);
   expect(new Set(all).size).toBe(mine.length);
-  for (const own of all) expect([own?.parent, own?.state]).toEqual([scope, 'closed']);
+  for (const own of all) {
+    expect([own?.parent, own?.state]).toEqual([scope, 'closed']);
+    // Done, not cancelled.
+    expect(own?.signal.reason).toMatchObject({ name: 'AbortError' });
+  }
 }
 
 /** What an app passes through for every request, beside what its route does. */
@@ -126,6 +130,7 @@ describe.each(APPS)('%s, wired by its %s', (name, way, app) => {
     const lost = started.visits.filter((visit) => visit.scope?.name !== id).map(({ place, scope }) => `${place}: ${scope?.name}`);
     expect(lost).toEqual([]);
     expect(started.visits.map(({ place }) => place)).toContain('close');
+    for (const { scope } of started.visits) expect(scope?.signal.reason).toMatchObject({ code: 'ERR_CLIENT_GONE' });
     expect(started.scope.run(() => started.store.stats())).toMatchObject({ inUse: 0, pending: 0 });
   });
 

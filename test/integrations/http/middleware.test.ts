@@ -109,6 +109,28 @@ describe('scopeHono', () => {
     expect(errors).toMatchObject([{ code: 'ERR_INVALID_OPTION', message }, { message: expect.stringContaining('scopeFetch()') }]);
   });
 
+  it('hands on what comes after it to what comes before it: its answer, what it throws', async () => {
+    const told: unknown[] = [];
+    const scope = serverScope();
+    const before: unknown[] = [];
+    const app = new Hono();
+    app.use(async (_, next) => {
+      // What is no Error Hono leaves to whoever has called.
+      await next().catch((thrown: unknown) => before.push(thrown));
+      before.push('ended');
+    });
+    app.use(scopeHono(scope, { onError: (error) => told.push(error) }));
+    app.get('/', () => Promise.reject('no Error'));
+    app.onError((_, c) => c.text('', 500));
+    const url = await listen(createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false })));
+    await fetch(url);
+    expect(before).toEqual(['no Error', 'ended']);
+    await scope.close();
+    expect((await fetch(url)).status).toBe(503);
+    expect(before).toEqual(['no Error', 'ended', 'ended']);
+    expect(told).toEqual([]);
+  });
+
   it('leaves errors to Hono, and ends the scope when the handlers have settled, too', async () => {
     const scope = serverScope();
     const app = new Hono();
