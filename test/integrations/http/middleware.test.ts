@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createAdaptorServer, getRequestListener } from '@hono/node-server';
+import { createAdaptorServer, getRequestListener, type HttpBindings } from '@hono/node-server';
 import express from 'express';
 import { fastify } from 'fastify';
 import { Hono } from 'hono';
@@ -78,6 +78,18 @@ describe.each(Object.entries(APPS))('%s', (name, make) => {
     const by = { scopeMiddleware, scopePlugin, scopeHono }[name] as (scope: Scope, options?: object) => unknown;
     expect(() => by(closed)).toThrow(expect.objectContaining({ code: 'ERR_SCOPE_CLOSED' }));
     expect(() => by(serverScope(), { graceMs: -1 })).toThrow(`${name}(): graceMs must be`);
+  });
+});
+
+describe('middleware', () => {
+  it('has a type that fits wherever frameworks take one', async () => {
+    const scope = serverScope();
+    express.Router().use(scopeMiddleware(scope)).use('/path', scopeMiddleware(scope));
+    express().get('/', scopeMiddleware(scope), (_, response) => void response.end());
+    new Hono<{ Bindings: HttpBindings; Variables: { user: string } }>().use('*', scopeHono(scope)).get('/', (c) => c.text(c.get('user')));
+    new Hono().basePath('/path').on('GET', '/', scopeHono(scope), (c) => c.text(''));
+    await fastify({ http2: true }).register(scopePlugin(scope), { prefix: '/path' });
+    await fastify({ https: {} }).register(async (part) => void part.register(scopePlugin(scope)));
   });
 });
 
