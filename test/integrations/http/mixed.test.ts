@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { uncaught } from '../../support/events.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
-import { APPS } from './apps.ts';
+import { APPS, type Way } from './apps.ts';
 import { type Came, carryOut, type Plan, plans, randomOf } from './clients.ts';
 import { listen, serverScope } from './server.ts';
 import { CHUNK, CHUNKS, idOf, requestsOf, type World } from './work.ts';
@@ -58,17 +58,15 @@ function expected({ path, id, body }: Plan): string {
 const wrongAnswers = (came: readonly Came[]) =>
   came.filter(({ plan, status, text }) => status !== 200 || text !== expected(plan)).map(({ plan, status, text }) => [plan, status, text]);
 
-async function expectNothingLeft(scope: Scope, store: RedisPool, peak: number): Promise<void> {
+async function expectNothingLeft(scope: Scope, store: RedisPool, way: Way): Promise<void> {
   await until(() => requestsOf(scope).length === 0);
   const stats = scope.run(() => store.stats());
   expect(stats).toMatchObject({ max: MAX, inUse: 0, sharers: 0, pending: 0 });
   expect(Object.keys(readiness(scope).pools)).toEqual([store.name]);
-  // Those that clients have left in the middle of a transaction.
-  expect(stats.leaked).toBeGreaterThan(0);
+  // Those that clients have left in the middle of a transaction: of few requests it may be none.
+  if (way === 'listener') expect(stats.leaked).toBeGreaterThan(0);
   expect(stats.closedBy.leaked).toBe(stats.leaked);
   await until(async () => (await redis().clients('sp:')).length === scope.run(() => store.stats().open));
-  expect(peak).toBeGreaterThan(1);
-  expect(peak).toBeLessThanOrEqual(MAX);
 }
 
 describe.each(APPS)('%s, wired by its %s', (name, way, app) => {
@@ -86,7 +84,9 @@ describe.each(APPS)('%s, wired by its %s', (name, way, app) => {
       const work = carryOut(url, plans(REQUESTS[way], randomOf(seed)), CLIENTS);
       const peak = await peakOf(store.name, work);
       expect(wrongAnswers(await work)).toEqual([]);
-      await expectNothingLeft(scope, store, peak);
+      expect(peak).toBeGreaterThan(1);
+      expect(peak).toBeLessThanOrEqual(MAX);
+      await expectNothingLeft(scope, store, way);
       expect(wrong).toEqual([]);
       expect(places).toContain('close');
       expect(told.filter((error) => !EXPECTED.includes((error as { code: string }).code))).toEqual([]);
