@@ -19,7 +19,7 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
     declared: [['src/integrations/bullmq/options.ts', 'BullScopeOptions']],
     refuse: (options) => scopeWorker({} as WorkerLike, options),
   },
-  'option of scopeListener, scopeServer': {
+  'option of scopeServer, scopeListener, scopeFetch and the middleware': {
     declared: [['src/integrations/http/options.ts', 'RequestOptions']],
     refuse: (options) => scopeListener(new Scope({ parent: null }), () => {}, options),
   },

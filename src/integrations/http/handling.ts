@@ -17,7 +17,8 @@ export abstract class Handling extends Scope {
   /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
   constructor(server: Scope, request: RequestLike, rules: Rules) {
     const { graceMs, timeoutMs } = rules;
-    super({ parent: server, name: rules.name(request), graceMs, cancelMs: graceMs }, 'lexical');
+    // After that time nobody is given more: what is cancelled earlier has as much, from then on.
+    super({ parent: server, name: rules.name(request), graceMs, cancelMs: 0 }, 'lexical');
     this.contents.holdings.awaitsAll = true;
     this.rules = rules;
     if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer = after(timeoutMs, () => this.#expire(timeoutMs));
@@ -44,7 +45,7 @@ export abstract class Handling extends Scope {
   /** What handles it may go on, but not for ever. */
   protected finish(): void {
     // As nobody's work: whoever stops it may be what it waits for.
-    atRoot(() => this.close())
+    atRoot(() => this.close({ cancelMs: this.isStopped ? this.rules.graceMs : 0 }))
       .catch((error: unknown) => this.tell(error))
       .finally(() => this.onFinished());
   }

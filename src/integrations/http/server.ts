@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { after } from '../../clock.ts';
+import { after, cancel, type Timer } from '../../clock.ts';
 import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import { handle, type Listener } from './listener.ts';
@@ -72,8 +72,10 @@ function join(server: ServerLike, listener: Listener): void {
 function stop(server: ServerLike, fresh: Iterable<Socket>, cancelled: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let isClosed = false;
+    let last: Timer | undefined;
     server.close(() => {
       isClosed = true;
+      cancel(last);
       resolve();
     });
     for (const socket of fresh) socket.destroy();
@@ -83,7 +85,9 @@ function stop(server: ServerLike, fresh: Iterable<Socket>, cancelled: AbortSigna
       after(SWEEP_MS, sweep);
     };
     sweep();
-    const cut = () => after(LAST_MS, () => server.closeAllConnections());
+    const cut = () => {
+      if (!isClosed) last = after(LAST_MS, () => server.closeAllConnections());
+    };
     if (cancelled.aborted) cut();
     else cancelled.addEventListener('abort', cut, { once: true });
   });

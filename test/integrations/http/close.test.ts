@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { Agent, createServer, request } from 'node:http';
+import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, type Scope } from 'scoped-pool';
 import { readiness, scopeServer } from 'scoped-pool/http';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { listen, serverScope } from './server.ts';
@@ -30,12 +30,10 @@ describe('scopeServer', () => {
     });
     expect(scopeServer(scope, server)).toBe(server);
     const url = await listen(server);
-    const agent = new Agent({ keepAlive: true });
-    onTestFinished(() => agent.destroy());
     const idle = connect(Number(new URL(url).port), '127.0.0.1');
     await once(idle, 'connect');
     const answer = new Promise<string>((resolve, reject) => {
-      const sent = request(url, { agent }, async (response) => {
+      const sent = request(url, async (response) => {
         resolve((await response.setEncoding('utf8').toArray()).join(''));
       });
       sent.on('error', reject).end();
