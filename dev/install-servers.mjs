@@ -1,6 +1,6 @@
 // Set-up step of the tests, the demo and the benches: `node dev/install-servers.mjs redis postgres` sees to it that these
 // servers can be started, where that needs no question: on Debian and Ubuntu, as root. Elsewhere it only says so; who
-// needs a server lists the ways to get one, and tests of Postgres are skipped without.
+// needs a server lists the ways to get one, and tests of Postgres and those in a browser are skipped without.
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 
@@ -15,6 +15,11 @@ const SERVERS = {
   postgres: {
     package: 'postgresql',
     isThere: () => succeeds('sh', ['-c', 'command -v postgres || ls /usr/lib/postgresql/*/bin/postgres']),
+  },
+  // A browser, not a server: it shows the page of examples/http-server.
+  chromium: {
+    package: 'chromium',
+    isThere: () => succeeds('sh', ['-c', 'command -v chromium']),
   },
 };
 
@@ -61,7 +66,7 @@ function withoutServices(fn) {
 }
 
 function unknown(name) {
-  throw new Error(`install-servers: no server is called "${name}"; there are ${Object.keys(SERVERS).join(' and ')}`);
+  throw new Error(`install-servers: no server is called "${name}"; there are ${Object.keys(SERVERS).join(', ')}`);
 }
 
 function note(text) {

@@ -25,9 +25,9 @@ async function run(servers: readonly string[], programs: Readonly<Record<string,
 }
 
 it('does nothing when every server is there', async () => {
-  expect(await run(['redis', 'postgres'], { 'redis-server': '', postgres: '' })).toBe('');
+  expect(await run(['redis', 'postgres', 'chromium'], { 'redis-server': '', postgres: '', chromium: '' })).toBe('');
 });
 
 it('knows what it can install', async () => {
-  await expect(run(['mysql'], {})).rejects.toThrow('no server is called "mysql"; there are redis and postgres');
+  await expect(run(['mysql'], {})).rejects.toThrow('no server is called "mysql"; there are redis, postgres, chromium');
 });
