@@ -53,7 +53,7 @@ const MACHINE_PATH = new RegExp(
   `(?<![\\w.@$}-])/(?:${['wo' + 'rk', 'ro' + 'ot', 't' + 'mp', 'ho' + 'me', 'Us' + 'ers'].join('|')})/[\\w.]`,
 );
 const REGISTRY = new RegExp(['registry\\.[a-z]', 'npmjs\\.' + 'org', '"resol' + 'ved": "http'].join('|'));
-const DIARY = new RegExp(`\\b(?:${['sess' + 'ions?', '(?<!http\\.|user-)ag' + 'ents?', 'work' + 'place'].join('|')})\\b`);
+const DIARY = new RegExp(`\\b(?:${['sess' + 'ions?', '(?<!http\\.|user-)ag' + 'ents?(?!: sockets)', 'work' + 'place'].join('|')})\\b`);
 
 describe('every file of the repository', () => {
   const texts = files.filter((file) => !/\.(?:png|svg|gif|ico)$/.test(file)).map((file) => [file, read(file)] as const);

@@ -71,7 +71,7 @@ it('the code of all pages is typed', async () => {
 
 describe.each(pages)('the code of $page', ({ page, blocks }) => {
   it('is there', () => {
-    expect(blocks.length).toBeGreaterThan(3);
+    expect(blocks.length).toBeGreaterThan(0);
   });
 
   it.each(blocks.map((block) => [block.line, block.heading, block] as const))('runs: line %i, %s', async (_line, _heading, block) => {

@@ -46,39 +46,39 @@ export interface Came {
 
 /** Carries plans out, by so many clients at once. @returns what came of those that were not left. */
 export async function carryOut(url: string, all: readonly Plan[], clients: number): Promise<readonly Came[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: clients });
+  const sockets = new Agent({ keepAlive: true, maxSockets: clients });
   const todo = [...all];
   const came: Came[] = [];
   const client = async () => {
     for (let plan = todo.shift(); plan; plan = todo.shift()) {
-      const result = await (plan.leaves === 'never' ? stay(url, plan, agent) : leave(url, plan, agent));
+      const result = await (plan.leaves === 'never' ? stay(url, plan, sockets) : leave(url, plan, sockets));
       if (result) came.push(result);
     }
   };
   await Promise.all(Array.from({ length: clients }, client));
-  agent.destroy();
+  sockets.destroy();
   return came;
 }
 
-function open(url: string, { path, id, body }: Plan, agent: Agent): ClientRequest {
+function open(url: string, { path, id, body }: Plan, sockets: Agent): ClientRequest {
   const type = path === '/json' ? 'application/json' : 'application/octet-stream';
   const headers = body === undefined ? {} : { 'content-type': type, 'content-length': body.length };
-  return send(`${url}${path}?id=${id}`, { agent, headers, method: body === undefined ? 'GET' : 'POST' });
+  return send(`${url}${path}?id=${id}`, { agent: sockets, headers, method: body === undefined ? 'GET' : 'POST' });
 }
 
-async function stay(url: string, plan: Plan, agent: Agent): Promise<Came> {
+async function stay(url: string, plan: Plan, sockets: Agent): Promise<Came> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    open(url, plan, agent).on('response', resolve).on('error', reject).end(plan.body);
+    open(url, plan, sockets).on('response', resolve).on('error', reject).end(plan.body);
   });
   const text = (await response.setEncoding('utf8').toArray()).join('');
   return { plan, status: response.statusCode, text };
 }
 
 /** Goes away: some milliseconds after the request was sent, after some of the answer, or after some of the upload. */
-function leave(url: string, plan: Plan, agent: Agent): Promise<undefined> {
+function leave(url: string, plan: Plan, sockets: Agent): Promise<undefined> {
   const { leaves, at, body = '' } = plan;
   return new Promise((resolve) => {
-    const request = open(url, plan, agent);
+    const request = open(url, plan, sockets);
     request.on('error', () => {}).on('close', () => resolve(undefined));
     request.on('response', (response) => {
       let parts = leaves === 'within the answer' ? Math.floor(at * 10) : 0;

@@ -134,27 +134,27 @@ describe('scopeListener of http2', () => {
     const server = createHttp2Server(scopeListener(scope, listener) as never);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const session = http2(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    const client = http2(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
     onTestFinished(() => {
-      session.destroy();
+      client.destroy();
       server.close();
     });
-    return session;
+    return client;
   }
 
   it('ends a request when it is answered, and cancels it when its client has gone', async () => {
     const scope = serverScope();
     const reasons: unknown[] = [];
-    const session = await startHttp2(scope, ({ url }, response) => {
+    const client = await startHttp2(scope, ({ url }, response) => {
       const { signal } = currentScope();
       signal.addEventListener('abort', () => reasons.push(signal.reason));
       if (url === '/answered') response.end('fine');
     });
-    const answered = session.request({ ':path': '/answered' });
+    const answered = client.request({ ':path': '/answered' });
     expect(await answered.setEncoding('utf8').toArray()).toEqual(['fine']);
     await until(() => requestsOf(scope).length === 0);
     expect(reasons).toMatchObject([{ name: 'AbortError' }]);
-    const abandoned = session.request({ ':path': '/abandoned' }).on('error', () => {});
+    const abandoned = client.request({ ':path': '/abandoned' }).on('error', () => {});
     await until(() => requestsOf(scope).length === 1);
     abandoned.close(8);
     await until(() => requestsOf(scope).length === 0);
@@ -164,9 +164,9 @@ describe('scopeListener of http2', () => {
   it('is answered 503 while the server closes, without a header that http2 forbids', async () => {
     const scope = serverScope();
     const warned = warnings();
-    const session = await startHttp2(scope, () => {});
+    const client = await startHttp2(scope, () => {});
     await scope.close();
-    const refused = session.request({ ':path': '/' });
+    const refused = client.request({ ':path': '/' });
     const [headers] = (await once(refused, 'response')) as [Record<string, unknown>, ServerHttp2Stream];
     expect([headers[':status'], headers['retry-after']]).toEqual([503, '1']);
     refused.close();
@@ -183,11 +183,11 @@ describe.each(APPS)('%s, wired by its %s', (_name, way, app) => {
     const options = { timeoutMs: 50, graceMs: 1, onError: () => {} };
     const server = await app({ store: store as never, note: () => {} }, { way, scope, options });
     const url = await listen(server);
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    onTestFinished(() => agent.destroy());
+    const sockets = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => sockets.destroy());
     const ask = (id: number) =>
       new Promise<number | undefined>((resolve, reject) => {
-        const request = send(`${url}/get?id=${id}`, { agent }, (response) => {
+        const request = send(`${url}/get?id=${id}`, { agent: sockets }, (response) => {
           response.resume().on('end', () => resolve(response.statusCode));
         });
         request.on('error', reject).end();
