@@ -1,8 +1,9 @@
 import { startRedis } from '../dev/redis-server.ts';
 import { type BenchOptions, type BenchResult, median, type Rounds, ratio } from './bench.ts';
 import type { Cost } from './bullmq/child.ts';
-import { measure, type Outcome } from './bullmq/crew.ts';
+import { measure } from './bullmq/crew.ts';
 import { BARE, PARTS, STORAGE, type Subject, sending, WRAPPED } from './bullmq/subjects.ts';
+import type { Outcome } from './crew.ts';
 
 interface Plan {
   readonly subjects: readonly Subject[];
@@ -36,7 +37,7 @@ const FULL: Plan = {
 interface Run {
   readonly concurrency: number;
   readonly commands: number;
-  readonly outcome: Outcome;
+  readonly outcome: Outcome<Cost>;
 }
 
 /** What the wrapper of a worker costs: processor time per job, which a busy machine does not change much, and jobs per second. */
@@ -92,12 +93,12 @@ function speed({ jobsPerSecond }: Cost): number {
 }
 
 /** How many times as much one takes as another: the median of the rounds. */
-function compare(outcome: Outcome, one: Pick<Subject, 'name'>, other: Pick<Subject, 'name'>, of: (cost: Cost) => number): number {
+function compare(outcome: Outcome<Cost>, one: Pick<Subject, 'name'>, other: Pick<Subject, 'name'>, of: (cost: Cost) => number): number {
   return ratio(median(ratiosOf(outcome, one, other, of)), 1);
 }
 
 function ratiosOf(
-  outcome: Outcome,
+  outcome: Outcome<Cost>,
   one: Pick<Subject, 'name'>,
   other: Pick<Subject, 'name'>,
   of: (cost: Cost) => number,

@@ -1,5 +1,6 @@
 import { type BenchOptions, type BenchResult, median, ratio } from './bench.ts';
-import { type Case, type Cost, measure, type Outcome } from './http/crew.ts';
+import type { Outcome } from './crew.ts';
+import { type Case, type Cost, measure } from './http/crew.ts';
 import { bareOf, partsOf, type Subject, scopedOf, storageOf } from './http/subjects.ts';
 
 const FRAMEWORKS = ['express', 'fastify'] as const;
@@ -24,7 +25,7 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
   };
 }
 
-function rowOf(subject: Subject, outcome: Outcome) {
+function rowOf(subject: Subject, outcome: Outcome<Cost>) {
   const costs = outcome.get(subject.name) ?? [];
   const bare = bareOf(subject.framework);
   return {
@@ -46,7 +47,7 @@ function speed({ requestsPerSecond }: Cost): number {
 }
 
 /** How many times as much one takes as another: the median of the rounds. */
-function compare(outcome: Outcome, one: Subject, other: Subject, of: (cost: Cost) => number): number {
+function compare(outcome: Outcome<Cost>, one: Subject, other: Subject, of: (cost: Cost) => number): number {
   const others = outcome.get(other.name) ?? [];
   const ratios = (outcome.get(one.name) ?? []).map((cost, round) => of(cost) / (others[round] ? of(others[round]) : Number.NaN));
   return ratio(median(ratios), 1);

@@ -1,49 +1,29 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { ChildProcess } from 'node:child_process';
 import { Queue } from 'bullmq';
-import { type Rounds, shuffled } from '../bench.ts';
-import { answerOf } from '../child-process.ts';
+import { answerOf, endChild, type Member, type Outcome, startChild, type Turns, takeTurns } from '../crew.ts';
 import type { Assignment, Cost, Report } from './child.ts';
 import type { Subject } from './subjects.ts';
 
-/** Jobs that each process does before it is measured: V8 goes on compiling for some thousands. */
+/** Jobs that each process does before it is measured. */
 const WARM_UP = 10_000;
 
 /** Jobs are added so many at a time. */
 const BATCH = 1_000;
 
 /** Who is measured, and how. */
-export interface Case extends Rounds {
+export interface Case extends Omit<Turns, 'warmUp'> {
   readonly subjects: readonly Subject[];
   readonly concurrency: number;
-  /** How often the processes are started anew: what chance has made of one must not stand for its subject. */
-  readonly starts: number;
 }
 
-/** What each subject took, round by round; what was measured in the same round stands at the same place. */
-export type Outcome = ReadonlyMap<string, readonly Cost[]>;
-
-/** Each subject in a process of its own, one at a time, round after round, in an order that chance names. */
-export async function measure(url: string, { subjects, concurrency, starts, rounds, loops }: Case): Promise<Outcome> {
-  const costs = new Map(subjects.map(({ name }): [string, Cost[]] => [name, []]));
-  for (let start = 0; start < starts; start++) {
-    const crew = await Promise.all(subjects.map((subject) => Member.start(subject, url, concurrency)));
-    try {
-      for (const member of crew) await member.work(WARM_UP);
-      for (let round = 0; round < rounds / starts; round++) {
-        for (const member of shuffled(crew)) costs.get(member.name)?.push(await member.work(loops));
-      }
-    } finally {
-      await Promise.all(crew.map((member) => member.end()));
-    }
-  }
-  return costs;
+export function measure(url: string, { subjects, concurrency, ...turns }: Case): Promise<Outcome<Cost>> {
+  const start = () => Promise.all(subjects.map((subject) => WorkerProcess.start(subject, url, concurrency)));
+  return takeTurns(start, { ...turns, warmUp: WARM_UP });
 }
 
 let queues = 0;
 
-class Member {
+class WorkerProcess implements Member<Cost> {
   readonly name: string;
   readonly #child: ChildProcess;
   readonly #queue: Queue;
@@ -54,16 +34,16 @@ class Member {
     this.#queue = queue;
   }
 
-  static async start(subject: Subject, url: string, concurrency: number): Promise<Member> {
+  static async start(subject: Subject, url: string, concurrency: number): Promise<WorkerProcess> {
     const { hostname: host, port } = new URL(url);
     const queue = new Queue(`queue-${++queues}`, { connection: { host, port: Number(port) } });
     const assignment: Assignment = { subject, url, queue: queue.name, concurrency };
-    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [JSON.stringify(assignment)]);
+    const child = startChild(new URL('./child.js', import.meta.url), assignment);
     await answerOf<Report>(child);
-    return new Member(subject.name, child, queue);
+    return new WorkerProcess(subject.name, child, queue);
   }
 
-  /** Has it do so many jobs, all of which are there when it begins. */
+  /** All jobs are there when it begins. */
   async work(jobs: number): Promise<Cost> {
     await this.#queue.pause();
     const job = { name: 'job', data: {}, opts: { removeOnComplete: true } };
@@ -75,8 +55,7 @@ class Member {
   }
 
   async end(): Promise<void> {
-    this.#child.kill();
-    await once(this.#child, 'exit');
+    await endChild(this.#child);
     await this.#queue.close();
   }
 }

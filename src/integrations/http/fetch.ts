@@ -5,7 +5,7 @@ import { type Scope, tryCurrentScope } from '../../scope/index.ts';
 import type { Failure } from '../../scope/state.ts';
 import { LATER } from './answer.ts';
 import { ScopedBody } from './body.ts';
-import { Handling } from './handling.ts';
+import { Handling, scopeOfRequest } from './handling.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
 
 /**
@@ -44,11 +44,9 @@ export function scopeFetch<This, Req extends Request, Rest extends unknown[], Ou
   };
 }
 
-const known = new WeakMap<Request, Scope>();
-
 /** Whether this is code of the scope of that request: wrapped twice, it needs no other. */
 function isHandled(request: Request): boolean {
-  const scope = known.get(request);
+  const scope = scopeOfRequest(request);
   if (!scope) return false;
   for (let at: Scope | null = tryCurrentScope() ?? null; at; at = at.parent) if (at === scope) return true;
   return false;
@@ -62,7 +60,6 @@ function answer<Out>(server: Scope, request: Request, rules: Rules, handler: () 
     if (error instanceof ScopeClosedError || error instanceof ScopeCancelledError) return Promise.resolve(later());
     throw error;
   }
-  known.set(request, scope);
   return scope.answer(handler);
 }
 

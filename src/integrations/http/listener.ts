@@ -4,7 +4,7 @@ import { callable, checkArgument } from '../../options.ts';
 import type { Scope } from '../../scope/index.ts';
 import { refuse, turnAway } from './answer.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
-import { RequestScope, scopeOfRequest } from './request-scope.ts';
+import { RequestScope, scopeOfMessage } from './request-scope.ts';
 
 /** What Node calls for each request: of `http`, `https`, and in the compatibility API of `http2`. */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -37,7 +37,7 @@ export function scopeListener(server: Scope, listener: Listener, options: Reques
 
 /** Runs what handles a request in a scope of its own, or in the one that it has already. */
 export function handle(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules, handler: () => unknown): void {
-  const known = scopeOfRequest(request);
+  const known = scopeOfMessage(request);
   if (known) return known.join(handler);
   try {
     new RequestScope(server, request, response, rules).handle(request, handler);

@@ -4,19 +4,15 @@ import { ClientGoneError } from '../../errors.ts';
 import type { Scope } from '../../scope/index.ts';
 import { refuse } from './answer.ts';
 import { whenClosed } from './closed.ts';
-import { Handling } from './handling.ts';
+import { Handling, scopeOfRequest } from './handling.ts';
 import type { Rules } from './options.ts';
-
-// On the request, and not in a WeakMap: one with an entry for each request costs the collector 12 µs per request on Node 20.
-// For every copy of the library.
-const SCOPE = Symbol.for('scoped-pool.request-scope');
 
 /** Nobody awaits what comes of it. */
 const DONE = { value: undefined };
 
-/** The scope of a request that is handled already. */
-export function scopeOfRequest(request: object): RequestScope | undefined {
-  return (request as { readonly [SCOPE]?: RequestScope })[SCOPE];
+/** The scope of a request of `node:http` that is handled already. */
+export function scopeOfMessage(request: IncomingMessage): RequestScope | undefined {
+  return scopeOfRequest(request) as RequestScope | undefined;
 }
 
 /** The scope of one request: ends when the response is closed and what handles it has settled, as far as that is known. */
@@ -32,7 +28,6 @@ export class RequestScope extends Handling {
   constructor(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules) {
     super(server, request, rules);
     this.#response = response;
-    (request as { [SCOPE]?: RequestScope })[SCOPE] = this;
   }
 
   /** Runs what handles the request. Its listeners, on request and response, run in the scope as well. */

@@ -5,7 +5,7 @@ import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import { handle, type Listener } from './listener.ts';
 import { type RequestOptions, rulesOf } from './options.ts';
-import { scopeOfRequest } from './request-scope.ts';
+import { scopeOfMessage } from './request-scope.ts';
 
 /** By which a server tells of a request. */
 const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
@@ -64,7 +64,7 @@ export function scopeServer<S extends ServerLike>(scope: Scope, server: S, optio
 function join(server: ServerLike, listener: Listener): void {
   server.removeListener('request', listener);
   server.on('request', function joined(this: unknown, ...args: Parameters<Listener>) {
-    scopeOfRequest(args[0])?.join(() => listener.apply(this, args));
+    scopeOfMessage(args[0])?.join(() => listener.apply(this, args));
   });
 }
 
