@@ -7,6 +7,8 @@ import type { Subject } from './subjects.ts';
 /** Requests that each process answers before it is measured. */
 const WARM_UP = 10_000;
 const CONNECTIONS = 20;
+/** It looks so often whether all have been answered. */
+const SAMPLE_MS = 20;
 
 /** What a round took. */
 export interface Cost {
@@ -44,7 +46,7 @@ class ServerProcess implements Member<Cost> {
   async work(requests: number): Promise<Cost> {
     await this.#ask('begin');
     const begun = performance.now();
-    const result = await autocannon({ url: this.#url, connections: CONNECTIONS, amount: requests });
+    const result = await autocannon({ url: this.#url, connections: CONNECTIONS, amount: requests, sampleInt: SAMPLE_MS });
     const ms = performance.now() - begun;
     const cpuUs = await this.#ask('end');
     if (result['2xx'] !== requests) throw new Error(`${this.name}: ${result['2xx']} of ${requests} requests were answered`);
