@@ -137,6 +137,7 @@ export class Scope extends Lifetime implements AsyncDisposable {
       return await held.resource;
     } catch (error) {
       cleanup.remove(held);
+      await held.close();
       throw error;
     }
   }

@@ -1,5 +1,6 @@
-import { InvalidOptionError, SandboxedWorkerError } from '../../errors.ts';
+import { SandboxedWorkerError } from '../../errors.ts';
 import { callable, checkArgument } from '../../options.ts';
+import { isRefusal } from '../../scope/failures.ts';
 import { tryCurrentScope, withScope } from '../../scope/index.ts';
 import { attach, attachedTo } from './attach.ts';
 import { handBack } from './hand-back.ts';
@@ -50,7 +51,8 @@ export function scoped<P extends ProcessorLike>(processor: P, options: BullScope
       ({ tell } = scopedWorker);
       return scopedWorker.run(job.id, rest[1], call);
     } catch (error) {
-      if (error instanceof InvalidOptionError) throw error;
+      // Else it is of a function that gives limits, and fails each job.
+      if (!isRefusal(error)) throw error;
       return handBack(worker, tell, error);
     }
   };

@@ -18,7 +18,7 @@ export function turnAway(response: ServerResponse): void {
 }
 
 /** Of an answer that says: ask another server, or this one again. */
-export const LATER = { 'retry-after': '1' };
+export const LATER: Readonly<Record<string, string>> = RetryLaterError.prototype.headers;
 
 /** 503 where it may be tried again, else 500. Of the error itself a client learns nothing. */
 export function answerTo(error: unknown): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {

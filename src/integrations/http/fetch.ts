@@ -1,6 +1,7 @@
 import { currentFrame, type Frame } from '../../context.ts';
-import { ClientGoneError, RetryLaterError, ScopeCancelledError, ScopeClosedError } from '../../errors.ts';
+import { ClientGoneError, RetryLaterError } from '../../errors.ts';
 import { callable, checkArgument } from '../../options.ts';
+import { isRefusal } from '../../scope/failures.ts';
 import { type Scope, tryCurrentScope } from '../../scope/index.ts';
 import type { Failure } from '../../scope/state.ts';
 import { LATER } from './answer.ts';
@@ -57,7 +58,7 @@ function answer<Out>(server: Scope, request: Request, rules: Rules, handler: () 
   try {
     scope = new FetchScope(server, request, rules);
   } catch (error) {
-    if (error instanceof ScopeClosedError || error instanceof ScopeCancelledError) return Promise.resolve(later());
+    if (isRefusal(error)) return Promise.resolve(later());
     throw error;
   }
   return scope.answer(handler);

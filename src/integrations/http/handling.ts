@@ -57,7 +57,11 @@ export abstract class Handling extends Scope {
     // As nobody's work: whoever stops it may be what it waits for.
     atRoot(() => this.close({ cancelMs: this.isStopped ? this.rules.graceMs : 0 }))
       .catch((error: unknown) => this.tell(error))
-      .finally(() => this.onFinished());
+      .finally(() => {
+        // What handles it may never settle.
+        cancel(this.#timer);
+        this.onFinished();
+      });
   }
 
   /** How it failed, once. */

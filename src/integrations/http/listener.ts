@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ScopeCancelledError, ScopeClosedError } from '../../errors.ts';
 import { callable, checkArgument } from '../../options.ts';
+import { isRefusal } from '../../scope/failures.ts';
 import type { Scope } from '../../scope/index.ts';
 import { refuse, turnAway } from './answer.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
@@ -42,7 +42,7 @@ export function handle(server: Scope, request: IncomingMessage, response: Server
   try {
     new RequestScope(server, request, response, rules).handle(request, handler);
   } catch (error) {
-    if (error instanceof ScopeClosedError || error instanceof ScopeCancelledError) return turnAway(response);
+    if (isRefusal(error)) return turnAway(response);
     // Of the function that names it.
     refuse(response, error);
     rules.tell(error, 'name()');

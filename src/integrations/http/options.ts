@@ -49,7 +49,19 @@ export function rulesOf(where: string, server: Scope, options: RequestOptions): 
   checkOptions(where, options, CHECKS);
   if (server.state !== 'open') throw new ScopeClosedError(server.name, server.state);
   const { name = nameOf, timeoutMs = Number.POSITIVE_INFINITY, graceMs = GRACE_MS, onError } = options;
-  return { name, timeoutMs, graceMs, tell: onError ?? ((error, from) => server.report(error, from)) };
+  return { name, timeoutMs, graceMs, tell: tellerOf(server, onError) };
+}
+
+/** A handler that is broken must not end the process, or keep a request from its end. */
+function tellerOf(server: Scope, onError: RequestOptions['onError']): Rules['tell'] {
+  if (!onError) return (error, name) => server.report(error, name);
+  return (error, name) => {
+    const call = async () => onError(error, name);
+    call().catch((thrown: unknown) => {
+      server.report(thrown, 'onError');
+      server.report(error, name);
+    });
+  };
 }
 
 /** Without the query, which may hold what is secret. */

@@ -10,6 +10,9 @@ import { scopeOfMessage } from './request-scope.ts';
 /** By which a server tells of a request. */
 const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
 
+/** By which it hands a connection over for good, as to a WebSocket. */
+const HANDED_OVER: readonly unknown[] = ['upgrade', 'connect'];
+
 /** How often connections are closed that have become idle. */
 const SWEEP_MS = 50;
 /** How long answers may take that are on their way when the requests have been cancelled. */
@@ -18,7 +21,7 @@ const LAST_MS = 1_000;
 /** What is called of a server of `http` or `https`. */
 export type ServerLike = Pick<
   Server,
-  'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections' | 'listening'
+  'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections'
 >;
 
 /**
@@ -39,24 +42,21 @@ export function scopeServer<S extends ServerLike>(scope: Scope, server: S, optio
   const rules = rulesOf(where, scope, options);
   checkServer(where, server);
   const { emit } = server;
-  /** Connections over which no request has come yet: Node does not count them as idle. */
-  const fresh = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    fresh.add(socket);
-    socket.once('close', () => fresh.delete(socket));
-  });
+  const all = trackSockets(server, 'connection');
+  // Over which no request has come yet: Node does not count them as idle. Of TLS a request knows the socket inside alone.
+  const fresh = trackSockets(server, 'setSecureContext' in server ? 'secureConnection' : 'connection');
   server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
-    const all = [event, ...args];
-    if (!REQUESTS.includes(event)) return Reflect.apply(emit, this, all) as boolean;
+    const told = [event, ...args];
     const [request, response] = args as [IncomingMessage, ServerResponse];
-    fresh.delete(request.socket);
-    handle(scope, request, response, rules, () => void Reflect.apply(emit, this, all));
+    if (REQUESTS.includes(event) || HANDED_OVER.includes(event)) fresh.delete(request.socket);
+    if (!REQUESTS.includes(event)) return Reflect.apply(emit, this, told) as boolean;
+    handle(scope, request, response, rules, () => void Reflect.apply(emit, this, told));
     return true;
   };
   for (const listener of server.rawListeners('request')) join(server, listener as Listener);
   // A child that is opened by hand is closed first of all, while requests, which are children, too, are waited for.
   const door = new Scope({ parent: scope, name: 'http server' });
-  door.onClose(() => stop(server, fresh, scope.signal), { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
+  door.onClose(() => stop(server, { all, fresh }, scope.signal), { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
   return server;
 }
 
@@ -68,25 +68,47 @@ function join(server: ServerLike, listener: Listener): void {
   });
 }
 
+/** The sockets that are open, of those that such an event tells of. */
+function trackSockets(server: ServerLike, event: 'connection' | 'secureConnection'): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on(event, (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+/** The connections of a server. */
+interface Sockets {
+  /** With those that speak no HTTP any more, or not yet: server.closeAllConnections() leaves them open. */
+  readonly all: Iterable<Socket>;
+  readonly fresh: Iterable<Socket>;
+}
+
 /** Resolves when all its connections are closed. */
-function stop(server: ServerLike, fresh: Iterable<Socket>, cancelled: AbortSignal): Promise<void> {
+function stop(server: ServerLike, { all, fresh }: Sockets, cancelled: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let isClosed = false;
+    let sweeping: Timer | undefined;
     let last: Timer | undefined;
     server.close(() => {
       isClosed = true;
+      cancel(sweeping);
       cancel(last);
       resolve();
     });
     for (const socket of fresh) socket.destroy();
     const sweep = () => {
-      if (isClosed) return;
       server.closeIdleConnections();
-      after(SWEEP_MS, sweep);
+      sweeping = after(SWEEP_MS, sweep);
     };
     sweep();
     const cut = () => {
-      if (!isClosed) last = after(LAST_MS, () => server.closeAllConnections());
+      if (isClosed) return;
+      last = after(LAST_MS, () => {
+        server.closeAllConnections();
+        for (const socket of all) socket.destroy();
+      });
     };
     if (cancelled.aborted) cut();
     else cancelled.addEventListener('abort', cut, { once: true });

@@ -208,6 +208,17 @@ describe.each(VERSIONS)('scoped on %s', (_, module) => {
     expect(told).toMatchObject([{ code: 'ERR_WORKER_STOPPED' }]);
   });
 
+  it('fails jobs with what a function throws that gives limits, and goes on', async () => {
+    const boom = new Error('no limits today');
+    const limits = () => {
+      throw boom;
+    };
+    const { queue, worker, outcomes } = await start(scoped(async () => {}, { limits }));
+    await queue.add('job', {});
+    await settled(outcomes, 1);
+    expect([outcomes.failed.get('1'), worker.isPaused()]).toEqual([[boom], false]);
+  });
+
   it('is refused at once beside options that contradict its own, not with every job', async () => {
     const given = scoped(async () => {}, { limits: { redis: 2 }, graceMs: 50 });
     const worker = await bull.worker(await bull.queue(), given);

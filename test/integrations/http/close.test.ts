@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
+import { createServer as createSecureServer, request as secureRequest } from 'node:https';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, type Scope } from 'scoped-pool';
 import { readiness, scopeServer } from 'scoped-pool/http';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
+import { CERTIFICATE, KEY } from '../../support/certificate.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { listen, serverScope } from './server.ts';
@@ -70,6 +72,46 @@ describe('scopeServer', () => {
     await expect(answer).rejects.toThrow();
     expect(reasons.length).toBe(1);
     await until(() => !server.listening);
+  });
+
+  it('lets a request over TLS finish, and closes what never spoke', async () => {
+    const scope = serverScope();
+    const server = createSecureServer({ key: KEY, cert: CERTIFICATE }, async (_, response) => {
+      await sleep(200);
+      response.end('fine');
+    });
+    const { port } = new URL(await listen(scopeServer(scope, server)));
+    const silent = connect(Number(port), '127.0.0.1').on('error', () => {});
+    await once(silent, 'connect');
+    const answer = new Promise<string>((resolve, reject) => {
+      const sent = secureRequest(`https://127.0.0.1:${port}`, { ca: CERTIFICATE }, async (response) => {
+        resolve((await response.setEncoding('utf8').toArray()).join(''));
+      });
+      sent.on('error', reject).end();
+    });
+    await until(() => inFlight(scope) === 1);
+    const closed = once(silent, 'close');
+    const closing = scope.close({ graceMs: 500 }).catch((error: unknown) => error);
+    expect(await answer).toBe('fine');
+    await Promise.all([closing, closed]);
+  });
+
+  it('cuts off a connection that speaks no HTTP any more', async () => {
+    const scope = serverScope();
+    const server = scopeServer(scope, createServer());
+    server.on('upgrade', (_, socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'));
+    const { port } = new URL(await listen(server));
+    const client = connect(Number(port), '127.0.0.1').on('error', () => {});
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await once(client, 'data');
+    const closing = scope.close({ graceMs: 100 }).catch(() => {});
+    await until(() => !server.listening);
+    await sleep(20);
+    // It has its time, as a request has.
+    expect(client.closed).toBe(false);
+    const closed = once(client, 'close');
+    await closing;
+    await closed;
   });
 
   it('knows what its listener promises', async () => {

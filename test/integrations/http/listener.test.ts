@@ -6,6 +6,7 @@ import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
+import { warnings } from '../../support/warnings.ts';
 import { abandon, listen, serverScope, start } from './server.ts';
 
 const redis = useRedis();
@@ -161,6 +162,26 @@ describe('scopeListener', () => {
     expect(() => scopeListener(serverScope(), 'x' as never)).toThrow('its listener must be a function; got "x"');
     expect(() => scopeListener(serverScope(), nothing, { timeoutMs: 0 })).toThrow('timeoutMs must be milliseconds from 1');
     expect(() => scopeListener(serverScope(), nothing, { grace: 1 } as object)).toThrow('did you mean "graceMs"?');
+  });
+
+  it('stays up when onError is broken, and tells of that as well', async () => {
+    const seen = warnings();
+    const [boom, broken] = [new Error('boom'), new Error('broken')];
+    for (const onError of [
+      () => {
+        throw broken;
+      },
+      () => Promise.reject(broken),
+    ]) {
+      const listener = () => {
+        throw boom;
+      };
+      const { url, scope } = await start(listener, { onError });
+      expect((await fetch(url)).status).toBe(500);
+      await until(isEmpty(scope));
+    }
+    await until(() => seen.length === 4);
+    expect(seen).toEqual([broken, boom, broken, boom]);
   });
 
   it('answers 500 when the function that names requests throws', async () => {
