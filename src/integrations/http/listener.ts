@@ -40,7 +40,7 @@ export function handle(server: Scope, request: IncomingMessage, response: Server
   const known = scopeOfMessage(request);
   if (known) return known.join(handler);
   try {
-    new RequestScope(server, request, response, rules).handle(request, handler);
+    new RequestScope(server, request, rules).handle(request, response, handler);
   } catch (error) {
     if (isRefusal(error)) return turnAway(response);
     // Of the function that names it.

@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { enterFrame, type Frame } from '../../context.ts';
 import { ClientGoneError } from '../../errors.ts';
-import type { Scope } from '../../scope/index.ts';
 import { refuse } from './answer.ts';
 import { whenClosed } from './closed.ts';
+import { emitIn } from './emit.ts';
 import { Handling, scopeOfRequest } from './handling.ts';
-import type { Rules } from './options.ts';
 
 /** Nobody awaits what comes of it. */
 const DONE = { value: undefined };
@@ -17,27 +16,23 @@ export function scopeOfMessage(request: IncomingMessage): RequestScope | undefin
 
 /** The scope of one request: ends when the response is closed and what handles it has settled, as far as that is known. */
 export class RequestScope extends Handling {
-  readonly #response: ServerResponse;
+  /** Until it is over: the timer of an idle connection keeps the last request's context, and so its scope, but not what it was sent. */
+  #response: ServerResponse | undefined;
   /** How much of what handles the request has not settled. */
   #unsettled = 0;
   #isAnswered = false;
   /** In which it is handled. */
   #frame: Frame | undefined;
 
-  /** @throws ScopeClosedError, ScopeCancelledError when the server takes nothing more. */
-  constructor(server: Scope, request: IncomingMessage, response: ServerResponse, rules: Rules) {
-    super(server, request, rules);
-    this.#response = response;
-  }
-
   /** Runs what handles the request. Its listeners, on request and response, run in the scope as well. */
-  handle(request: IncomingMessage, handler: () => unknown): void {
+  handle(request: IncomingMessage, response: ServerResponse, handler: () => unknown): void {
     const frame = this.beginBody(undefined);
     this.#frame = frame;
+    this.#response = response;
     // Until it has been called: the client may have gone before.
     this.#unsettled = 1;
     enterFrame(frame, () => {
-      this.#listen(request, frame);
+      this.#listen(request, response, frame);
       this.join(handler);
     });
     this.#unsettled--;
@@ -64,17 +59,19 @@ export class RequestScope extends Handling {
   }
 
   protected override onFinished(): void {
+    const response = this.#response;
+    if (!response) return;
     // What handles it may go on, and cut the connection when it finds its request answered, as Express does: no other may come over it.
-    this.#response.shouldKeepAlive = false;
-    refuse(this.#response, this.abort.reason);
+    response.shouldKeepAlive = false;
+    refuse(response, this.abort.reason);
   }
 
-  #listen(request: IncomingMessage, frame: Frame): void {
+  #listen(request: IncomingMessage, response: ServerResponse, frame: Frame): void {
     emitIn(frame, request);
-    emitIn(frame, this.#response);
-    whenClosed(request, this.#response, () => {
+    emitIn(frame, response);
+    whenClosed(request, response, () => {
       this.#isAnswered = true;
-      const { writableEnded, writableFinished } = this.#response;
+      const { writableEnded, writableFinished } = response;
       // Both: http2 says of a stream that was reset that it has finished.
       if (!writableEnded || !writableFinished) this.stop(new ClientGoneError(this.name));
       else if (this.#unsettled > 0) this.finish();
@@ -86,24 +83,17 @@ export class RequestScope extends Handling {
     if (!this.#isAnswered || this.#unsettled > 0 || !this.#frame) return;
     // No promise where nothing is left to wait for: on Node 20 each is a part of what a scope costs.
     const ended: unknown = this.endBody(this.#frame, DONE);
-    this.#frame = undefined;
+    this.#frame = this.#response = undefined;
     if (ended instanceof Promise) ended.catch((error: unknown) => this.tell(error));
   }
 
   #fail(error: unknown): void {
-    if (this.isEcho(error)) return refuse(this.#response, this.abort.reason);
-    refuse(this.#response, error);
+    const isEcho = this.isEcho(error);
+    if (this.#response) refuse(this.#response, isEcho ? this.abort.reason : error);
+    if (isEcho) return;
     this.rules.tell(error, this.name);
     this.stop(error);
   }
-}
-
-/** Has the listeners of an emitter run in a frame, whenever they were added; body parsers and streams call from outside. */
-function emitIn(frame: Frame, emitter: IncomingMessage | ServerResponse): void {
-  const { emit } = emitter;
-  emitter.emit = function emitInside(this: unknown, ...args: unknown[]): boolean {
-    return enterFrame(frame, Reflect.apply, emit, this, args) as boolean;
-  };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

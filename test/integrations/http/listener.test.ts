@@ -1,4 +1,5 @@
-import { createServer } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import { Agent, createServer, get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, type Scope, tryCurrentScope } from 'scoped-pool';
 import { scopeListener } from 'scoped-pool/http';
@@ -50,6 +51,41 @@ describe('scopeListener', () => {
     await (await fetch(url, { method: 'POST', body: 'x' })).text();
     await until(isEmpty(scope));
     expect(seen).toEqual(['data', 'end', 'finish', 'close'].map((event) => [event, 'POST /']));
+  });
+
+  it('has one function emit for all requests, which is also right for other emitters', async () => {
+    const emits = new Set<unknown>();
+    const { url } = await start((request, response) => {
+      for (const emitter of [request, response]) emits.add(emitter.emit);
+      const other = new EventEmitter();
+      let heard: unknown;
+      other.on('event', (value: unknown) => {
+        heard = value;
+      });
+      request.emit.call(other as never, 'event', 'value');
+      response.end(heard);
+    });
+    for (let n = 0; n < 2; n++) expect(await (await fetch(url)).text()).toBe('value');
+    expect(emits.size).toBe(1);
+  });
+
+  it('keeps no request while its connection idles', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const messages: WeakRef<object>[] = [];
+    const { url } = await start((request, response) => {
+      messages.push(new WeakRef(request), new WeakRef(response));
+      response.end();
+    });
+    const sent = get(url, { agent });
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    answer.resume();
+    await once(answer, 'end');
+    await until(() => {
+      globalThis.gc?.();
+      return messages.every((message) => !message.deref());
+    });
+    expect(Object.values(agent.freeSockets).flat()).toHaveLength(1);
+    agent.destroy();
   });
 
   it('cancels a request whose client has gone, and gives back what it held when it ends', async () => {
