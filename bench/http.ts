@@ -32,7 +32,7 @@ function rowOf(subject: Subject, outcome: Outcome<Cost>) {
     server: subject.name,
     cpuUsPerRequest: Math.round(median(costs.map(cpu)) * 10) / 10,
     cpuToBare: compare(outcome, subject, bare, cpu),
-    cpuToStorageOn: compare(outcome, subject, storageOf(subject.framework), cpu),
+    cpuToStorage: compare(outcome, subject, storageOf(subject.framework), cpu),
     requestsPerSecond: Math.round(median(costs.map(speed))),
     speedToBare: compare(outcome, subject, bare, speed),
   };

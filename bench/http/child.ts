@@ -35,7 +35,6 @@ async function listenerOf({ framework }: Subject): Promise<RequestListener> {
 
 async function main(): Promise<void> {
   process.once('disconnect', () => process.exit());
-  if (subject.hasStorage) new AsyncLocalStorage().run({}, () => {});
   const server = createServer(await wrapped(await listenerOf(subject)));
   if (subject.wrap === 'scopeServer') {
     const { Scope } = await import('../../src/index.ts');
@@ -54,6 +53,10 @@ async function main(): Promise<void> {
 }
 
 async function wrapped(listener: RequestListener): Promise<RequestListener> {
+  if (subject.wrap === 'storage.run') {
+    const storage = new AsyncLocalStorage();
+    return (request, response) => storage.run({ request }, listener, request, response);
+  }
   if (subject.wrap !== 'scopeListener') return listener;
   const { Scope } = await import('../../src/index.ts');
   const { scopeListener } = await import('../../src/integrations/http/index.ts');

@@ -2,10 +2,8 @@
 export interface Subject {
   readonly name: string;
   readonly framework: 'express' | 'fastify';
-  /** An AsyncLocalStorage that nobody uses is on in the process, as where OpenTelemetry or Sentry is loaded. */
-  readonly hasStorage?: boolean;
   /** How requests get their scopes; absent for a bare server, in whose process the library is not even loaded. */
-  readonly wrap?: 'scopeListener' | 'scopeServer';
+  readonly wrap?: 'storage.run' | 'scopeListener' | 'scopeServer';
 }
 
 /** The bare server, with which the others of its framework are compared. */
@@ -17,8 +15,9 @@ export function scopedOf(framework: Subject['framework']): Subject {
   return { name: `${framework}, scopeListener`, framework, wrap: 'scopeListener' };
 }
 
+/** With an AsyncLocalStorage entered for each request, and nothing else: the least that a scope can cost. */
 export function storageOf(framework: Subject['framework']): Subject {
-  return { name: `${framework}, AsyncLocalStorage on`, framework, hasStorage: true };
+  return { name: `${framework}, storage.run`, framework, wrap: 'storage.run' };
 }
 
 export function partsOf(framework: Subject['framework']): readonly Subject[] {
