@@ -251,7 +251,7 @@ export class PoolDeadlockError extends ScopedPoolError {
       pools.length === 1
         ? [
             facts.max === 1 ? 'the only connection' : `all ${facts.max} connections`,
-            'Inside use(fn) work with the connection you were given, and start with scope.spawn(fn) what it does not await',
+            'Inside use(fn), and after scope.lease(pool), work with the connection you were given, and start with scope.spawn(fn) what it does not await',
           ]
         : [
             `all connections of the pools ${pools.map((pool) => `"${pool}"`).join(', ')}`,

@@ -1,4 +1,5 @@
 import { currentFrame, enterFrame, type Frame } from '../context.ts';
+import type { Work } from '../scope/work.ts';
 import type { Lease } from './lease.ts';
 
 /** The code that `use` and `share` lend to. */
@@ -34,6 +35,13 @@ export function hold<T, R>(lease: Lease<T>, fn: UseFunction<T, R>, onLost?: () =
     },
   );
   return held;
+}
+
+/** The innermost lease that the code of a frame holds: by its `use(fn)`, else by a scope that waits for it. */
+export function heldIn({ held, work }: Frame): Lease<unknown> | undefined {
+  if (held) return held as Lease<unknown>;
+  for (let at = work as Work | undefined; at; at = at.outer) if (at.scope.held) return at.scope.held as Lease<unknown>;
+  return undefined;
 }
 
 /** A rejection that nobody hears is no unhandled one. */

@@ -1,12 +1,12 @@
 import { CHANNELS, traced } from '../channels.ts';
-import { currentFrame } from '../context.ts';
+import { currentFrame, type Frame } from '../context.ts';
 import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
 import { type Limit, type Scope, tryCurrentScope } from '../scope/index.ts';
 import type * as api from './api.ts';
 import { Engine } from './engine.ts';
 import { type PoolHealth, UNUSED } from './health.ts';
-import { forgive, hold, type UseFunction } from './hold.ts';
+import { forgive, heldIn, hold, type UseFunction } from './hold.ts';
 import { Lease, type LeaseKind } from './lease.ts';
 import { type AcquireOptions, checkAcquire, type PoolSettings, RULE_CHECKS, type Rules, rulesOf } from './options.ts';
 import { Passage, tryPass } from './passage.ts';
@@ -55,7 +55,7 @@ export class Pool<T> implements api.Pool<T> {
     const scope = this.#scope();
     const engine = this.#engineOf(scope.root);
     if (!engine) return undefined;
-    const lease = new Lease(engine, scope, true, 'user', currentFrame()?.held as Lease<unknown> | undefined);
+    const lease = new Lease(engine, scope, true, 'user', heldIn(currentFrame() as Frame));
     const permits = permitsIn(scope, engine);
     return permits ? tryPass(lease, permits) : engine.tryAcquire(lease);
   }
@@ -139,7 +139,7 @@ export class Pool<T> implements api.Pool<T> {
     const frame = currentFrame() ?? this.#nowhere();
     const scope = frame.scope as Scope;
     const engine = this.#engineOf(scope.root) ?? this.#open(scope.root);
-    const lease = new Lease(engine, scope, exclusive, kind, frame.held as Lease<unknown> | undefined);
+    const lease = new Lease(engine, scope, exclusive, kind, heldIn(frame));
     const permits = scope.quota && permitsIn(scope, engine);
     const passage = permits && new Passage(lease, permits, options);
     if (!CHANNELS.acquire.hasSubscribers) return passage ? passage.begin() : engine.acquire(lease, options);

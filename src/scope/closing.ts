@@ -82,9 +82,11 @@ export class Closing {
   }
 
   async #leaveBehind(): Promise<void> {
-    const { running } = this.#contents;
-    const { name } = this.#scope;
-    if (!running.isEmpty) this.#errors.push(new ScopeTimeoutError(name, running.names(), now() - this.#begun));
+    const { running, holdings } = this.#contents;
+    if (!running.isEmpty) {
+      const names = [...running.names(), ...holdings.names()];
+      this.#errors.push(new ScopeTimeoutError(this.#scope.name, names, now() - this.#begun));
+    }
     await Promise.all(running.children.map((child) => this.#close(child, AT_ONCE)));
     this.#revoke();
     running.forget();

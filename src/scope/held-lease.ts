@@ -23,8 +23,9 @@ export class HeldLease<R> implements Closer {
   readonly openedAt = now();
   readonly inner: Scope;
   readonly key: Lender<R>;
+  /** Rejects with what `acquire` throws. */
+  readonly lease: Promise<Held<R>>;
   readonly #isStopped: () => boolean;
-  readonly #lease: Promise<Held<R>>;
 
   /** @param inner In which the lease is: the scope itself might wait for its return. */
   constructor(lender: Lender<R>, inner: Scope, isStopped: () => boolean) {
@@ -32,17 +33,12 @@ export class HeldLease<R> implements Closer {
     this.key = lender;
     this.inner = inner;
     this.#isStopped = isStopped;
-    this.#lease = inner.run(() => lender.acquire());
-  }
-
-  /** @throws what `acquire` throws. */
-  get resource(): Promise<R> {
-    return this.#lease.then(({ resource }) => resource);
+    this.lease = inner.run(() => lender.acquire());
   }
 
   /** After a cancel nobody knows what the code that had it still does with it. */
   async close(): Promise<void> {
-    const lease = await this.#lease.catch(() => undefined);
+    const lease = await this.lease.catch(() => undefined);
     if (this.#isStopped()) lease?.destroy();
     else lease?.release();
     await this.inner.close();

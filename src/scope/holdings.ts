@@ -90,6 +90,18 @@ export class Holdings {
     return [...(this.#singles ?? [])].at(-1);
   }
 
+  /** Names of what the scope waits for. */
+  names(): string[] {
+    const counts = new Map<string, number>();
+    for (const belonging of this.#belongings) {
+      if (!this.awaitsAll && !belonging.awaited) continue;
+      const { kind, name } = belonging.describe();
+      const what = `${kind} of ${name}`;
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+    }
+    return [...counts].map(([what, count]) => (count === 1 ? what : `${what} (${count})`));
+  }
+
   describe(): TreeNode[] {
     return [...this.#belongings].map((belonging) => belonging.describe());
   }

@@ -14,6 +14,8 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   next: Lifetime | undefined;
   /** @internal The children of its parent. */
   list: List<Lifetime> | undefined;
+  /** @internal The newest lease that it holds until it ends. */
+  held: object | undefined;
 
   abstract readonly state: ScopeState;
   /** @throws when nothing new may begin here. */

@@ -113,11 +113,10 @@ export class Running {
     this.#changed?.();
   }
 
-  /** Names of what has not ended. */
+  /** Names of what has not ended; {@link Holdings} has those of the replies. */
   names(): string[] {
     const names = [...this.tasks, ...this.children].map(({ name }) => name);
     if (this.#body) names.push('its body');
-    if (this.#replies > 0) names.push(`${this.#replies} replies`);
     return names;
   }
 

@@ -130,11 +130,13 @@ export class Scope extends Lifetime implements AsyncDisposable {
     this.admit();
     const { cleanup } = this.contents;
     const known = cleanup.find(pool) as HeldLease<R> | undefined;
-    if (known) return known.resource;
+    if (known) return (await known.lease).resource;
     const held = new HeldLease(pool, new Scope({ parent: this, name: pool.name }, 'inner'), () => this.isStopped);
     cleanup.add(held);
     try {
-      return await held.resource;
+      const lease = await held.lease;
+      this.held = lease;
+      return lease.resource;
     } catch (error) {
       cleanup.remove(held);
       await held.close();

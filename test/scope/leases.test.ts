@@ -59,7 +59,7 @@ describe('Scope rule 8: what belongs to a scope does not outlive it', () => {
     const { root } = rootWithReports({ graceMs: 1, cancelMs: 1 });
     const reply = new FakeBelonging({ awaited: true });
     root.own(reply);
-    await expect(root.close()).rejects.toMatchObject({ pending: ['1 replies'] });
+    await expect(root.close()).rejects.toMatchObject({ pending: ['lease of fake'] });
     expect(reply.heard).toEqual(['cancel', 'end']);
   });
 
