@@ -1,5 +1,5 @@
 import { createServer, request } from 'node:http';
-import { currentScope, type PoolDeadlockError, type Scope, withScope } from 'scoped-pool';
+import { type AcquireTimeoutError, currentScope, type PoolDeadlockError, type Scope, withScope } from 'scoped-pool';
 import { scopeServer } from 'scoped-pool/http';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
@@ -89,14 +89,14 @@ describe('scope.lease', () => {
   });
 
   it('of the server is no deadlock of the requests, which it does not wait for', async () => {
-    const store = pool({ max: 2 });
+    const store = pool({ max: 2, acquireTimeoutMs: 500 });
     const scope = serverScope();
     await scope.run(() => scope.lease(store));
     const isWaiting = (waiters: number) => until(() => scope.run(() => store.stats().pending) === waiters);
     const server = scopeServer(
       scope,
       createServer(async (request, response) => {
-        const nested = () => store.use((connection) => connection.ping()).catch((error: unknown) => (error as PoolDeadlockError).code);
+        const nested = () => store.use((connection) => connection.ping()).catch((error: unknown) => (error as AcquireTimeoutError).code);
         response.end(await store.use((connection) => (request.url === '/nested' ? nested() : connection.ping())));
       }),
     );
@@ -104,7 +104,7 @@ describe('scope.lease', () => {
     const first = fetch(`${url}/nested`);
     await isWaiting(1);
     const second = fetch(`${url}/plain`);
-    expect(await (await first).text()).toBe('ERR_POOL_DEADLOCK');
+    expect(await (await first).text()).toBe('ERR_POOL_ACQUIRE_TIMEOUT');
     expect(await (await second).text()).toBe('PONG');
   });
 });
