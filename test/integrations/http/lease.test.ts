@@ -1,4 +1,5 @@
 import { createServer, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AcquireTimeoutError, currentScope, type PoolDeadlockError, type Scope, withScope } from 'scoped-pool';
 import { scopeServer } from 'scoped-pool/http';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
@@ -103,6 +104,7 @@ describe('scope.lease', () => {
     const url = await listen(server);
     const first = fetch(`${url}/nested`);
     await isWaiting(1);
+    await sleep(300);
     const second = fetch(`${url}/plain`);
     expect(await (await first).text()).toBe('ERR_POOL_ACQUIRE_TIMEOUT');
     expect(await (await second).text()).toBe('PONG');
