@@ -118,5 +118,6 @@ function stop(server: ServerLike, { all, fresh }: Sockets, cancelled: AbortSigna
 function checkServer(where: string, server: unknown): void {
   const { emit, closeAllConnections } = (server ?? {}) as Partial<ServerLike>;
   if (typeof emit === 'function' && typeof closeAllConnections === 'function') return;
-  throw new InvalidOptionError({ where, option: 'its second argument', expected: 'a server of node:http or node:https', actual: server });
+  const expected = 'a server of node:http or node:https; for http2 wrap the listener by scopeListener()';
+  throw new InvalidOptionError({ where, option: 'its second argument', expected, actual: server });
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { createServer as createSecureServer, request as secureRequest } from 'node:https';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -130,6 +131,8 @@ describe('scopeServer', () => {
   });
 
   it('refuses what is no server', () => {
-    expect(() => scopeServer(serverScope(), {} as never)).toThrow('its second argument must be a server of node:http or node:https');
+    const expected = 'its second argument must be a server of node:http or node:https; for http2 wrap the listener by scopeListener()';
+    expect(() => scopeServer(serverScope(), {} as never)).toThrow(expected);
+    expect(() => scopeServer(serverScope(), createHttp2Server() as never)).toThrow(expected);
   });
 });
