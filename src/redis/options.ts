@@ -26,21 +26,25 @@ const OWNED = {
 } as const satisfies Partial<Record<keyof RedisOptions, string>>;
 
 /** Options of other pools, each with the one that it is called here. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+export const ELSEWHERE: Readonly<Record<string, string>> = {
   createTimeoutMs: 'see connectTimeoutMs, which bounds connecting',
 };
 
 type OwnedOption = keyof typeof OWNED;
 type OwnRules = Omit<PoolRules, 'createTimeoutMs' | 'validateTimeoutMs' | 'destroyTimeoutMs'>;
 
-/** Settings of `defineRedisPool`: of the pool, and any option of ioredis that the pool does not own. */
-export interface RedisPoolOptions extends OwnRules, Omit<RedisOptions, OwnedOption> {
+/** How to connect, and any option of ioredis that the library does not own. */
+export interface ConnectionOptions extends Omit<RedisOptions, OwnedOption> {
   /** `redis://user:password@host:port/db`, or `rediss:`; instead of `host`, `port`, `username`, `password`, `db`. */
   readonly url?: string | undefined;
   /** Name of the application in `CLIENT LIST`. Default: `npm_package_name`, else `node`. */
   readonly service?: string | undefined;
   /** How long connecting may take, handshake included, in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number | undefined;
+}
+
+/** Settings of `defineRedisPool`: of the pool, and any option of ioredis that the pool does not own. */
+export interface RedisPoolOptions extends OwnRules, ConnectionOptions {
   /** How long a reply may take, in milliseconds; blocking commands have their own timeout on top. Then the connection is destroyed. Default 5,000. */
   readonly commandTimeoutMs?: number | undefined;
   /** When a plain command whose connection broke is sent again; see the options of retry. Default `{}`. */
@@ -83,15 +87,17 @@ const scripts: Check = (value) => {
 
 const { createTimeoutMs: _, validateTimeoutMs: _1, destroyTimeoutMs: _2, ...RULES } = RULE_CHECKS;
 
-const OWN_CHECKS = {
+/** Of the options that are not ioredis', those that all have who connect. */
+export const CONNECTION_CHECKS = { url: redisUrl, service: text, connectTimeoutMs: duration(1) };
+
+/** Of the options that are not ioredis', those of a pool. */
+export const OWN_CHECKS = {
   ...RULES,
-  url: redisUrl,
-  service: text,
-  connectTimeoutMs: duration(1),
+  ...CONNECTION_CHECKS,
   commandTimeoutMs: duration(1),
   retry: record,
   unique: flag,
-};
+} satisfies Record<Exclude<keyof RedisPoolOptions, keyof typeof PASSED>, Check>;
 
 /** All other options of ioredis; the type says when one is missing. */
 const PASSED = {
@@ -137,25 +143,32 @@ const PASSED = {
   port,
 } satisfies Record<Exclude<keyof RedisOptions, OwnedOption>, Check>;
 
-const CHECKS = { ...OWN_CHECKS, ...PASSED } satisfies Record<keyof RedisPoolOptions, Check>;
-
 /** A kind of Redis pool: what defines it, the options that it alone has, and what to say of those that it has not. */
-interface Kind {
+interface Kind extends ConnectionKind {
   readonly by: string;
-  readonly checks: Readonly<Record<string, Check>>;
+}
+
+/** What connects by options of ioredis: the options that are its own, and what to say of those that it has not. */
+interface ConnectionKind {
+  readonly own: Readonly<Record<string, Check>>;
   readonly elsewhere: Readonly<Record<string, string>>;
 }
 
-const ONE_SERVER: Kind = { by: 'defineRedisPool', checks: {}, elsewhere: {} };
+const ONE_SERVER: Kind = { by: 'defineRedisPool', own: OWN_CHECKS, elsewhere: ELSEWHERE };
 
 /** @throws InvalidOptionError */
 export function checkRedisPool(name: string, options: RedisPoolOptions, kind = ONE_SERVER): void {
   checkArgument(`${kind.by}()`, 'its name', name, text);
   const where = `${kind.by}("${name}")`;
-  checkArgument(where, 'options', options, record);
-  for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual, kind);
+  checkConnectionOptions(where, options, kind);
   checkMinimum(where, options);
   if (options.retry) checkOptions(`${where}: retry`, options.retry, RETRY_CHECKS);
+}
+
+/** @throws InvalidOptionError */
+export function checkConnectionOptions(where: string, options: ConnectionOptions, kind: ConnectionKind): void {
+  checkArgument(where, 'options', options, record);
+  for (const [option, actual] of Object.entries(options)) checkOption(where, option, actual, kind);
   if (options.sentinels && !options.name) {
     throw new InvalidOptionError({ where, option: 'name', expected: 'what the sentinels call the master', actual: options.name });
   }
@@ -174,25 +187,25 @@ export function checkRedisPool(name: string, options: RedisPoolOptions, kind = O
 }
 
 /** What may be a password, or a password under a name that is misspelt, is not shown. */
-function checkOption(where: string, option: string, actual: unknown, kind: Kind): void {
+function checkOption(where: string, option: string, actual: unknown, kind: ConnectionKind): void {
   if (actual === undefined) return;
-  const secret = !Object.hasOwn(OWN_CHECKS, option) || option === 'url';
+  const secret = !Object.hasOwn(kind.own, option) || option === 'url';
   const expected = expectedOf(option, actual, kind);
   if (expected !== undefined) throw new InvalidOptionError({ where, option, expected, actual, secret });
 }
 
-function expectedOf(option: string, actual: unknown, kind: Kind): string | undefined {
-  const owned: Readonly<Record<string, string>> = { ...OWNED, ...ELSEWHERE, ...kind.elsewhere };
-  const checks: Readonly<Record<string, Check>> = { ...CHECKS, ...kind.checks };
+function expectedOf(option: string, actual: unknown, kind: ConnectionKind): string | undefined {
+  const owned: Readonly<Record<string, string>> = { ...OWNED, ...kind.elsewhere };
+  const checks: Readonly<Record<string, Check>> = { ...PASSED, ...kind.own };
   if (Object.hasOwn(owned, option)) return `left out: ${owned[option]}`;
   if (Object.hasOwn(checks, option)) return checks[option]?.(actual);
   const names = (options: object) => Object.keys(options).filter((name) => !Object.hasOwn(owned, name));
   const meant = nearestName(option, names(checks));
-  const known = `known are ${names({ ...OWN_CHECKS, ...kind.checks }).join(', ')} and every option of ioredis`;
+  const known = `known are ${names(kind.own).join(', ')} and every option of ioredis`;
   return `left out: ${meant === undefined ? '' : `did you mean ${meant}? `}${known}`;
 }
 
 /** The options that ioredis gets. */
-export function ioredisOptions(options: RedisPoolOptions): RedisOptions {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(OWN_CHECKS, name)));
+export function ioredisOptions(options: ConnectionOptions): RedisOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(PASSED, name)));
 }

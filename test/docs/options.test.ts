@@ -32,7 +32,7 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
     refuse: (options) => handleSignals([], options),
   },
   'option of defineRedisPool': {
-    declared: [['src/redis/options.ts', 'RedisPoolOptions']],
+    declared: ['ConnectionOptions', 'RedisPoolOptions'].map((name) => ['src/redis/options.ts', name] as const),
     refuse: (options) => defineRedisPool('refused', options),
   },
   'option of retry': {

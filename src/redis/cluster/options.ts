@@ -1,6 +1,6 @@
 import { type Check, checkArgument } from '../../options.ts';
 import type { AcquireOptions } from '../../pool/options.ts';
-import { checkRedisPool, port, type RedisPoolOptions } from '../options.ts';
+import { checkRedisPool, OWN_CHECKS, ELSEWHERE as POOL_ELSEWHERE, port, type RedisPoolOptions } from '../options.ts';
 import type { RetryOptions } from '../retry.ts';
 import { type Address, addressOf, partsOf } from './slots.ts';
 
@@ -72,7 +72,7 @@ const CHECKS: Readonly<Record<'nodes' | 'natMap', Check>> = {
 
 /** @throws InvalidOptionError */
 export function checkRedisClusterPool(name: string, options: RedisClusterPoolOptions): void {
-  const kind = { by: 'defineRedisClusterPool', checks: CHECKS, elsewhere: ELSEWHERE };
+  const kind = { by: 'defineRedisClusterPool', own: { ...OWN_CHECKS, ...CHECKS }, elsewhere: { ...POOL_ELSEWHERE, ...ELSEWHERE } };
   checkRedisPool(name, options as RedisPoolOptions, kind);
   checkArgument(`${kind.by}("${name}")`, 'nodes', options.nodes, CHECKS.nodes);
 }
