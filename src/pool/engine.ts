@@ -11,7 +11,7 @@ import type { Lease } from './lease.ts';
 import type { AcquireOptions, Definition, Rules } from './options.ts';
 import { OverdueWatch } from './overdue.ts';
 import { recently } from './recently.ts';
-import { acquireFacts, type PoolStats, statsOf } from './report.ts';
+import { acquireFacts } from './report.ts';
 import { Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
@@ -97,8 +97,7 @@ export class Engine<T> {
 
   /** Begins the lease if that can be now. */
   tryAcquire(lease: Lease<T>): Lease<T> | undefined {
-    if (this.isClosed) throw new PoolClosedError(this.name, this.root.name);
-    lease.scope.own(lease);
+    this.enter(lease);
     const slot = this.scheduler.take(lease.exclusive, false);
     if (!slot) {
       lease.scope.disown(lease);
@@ -107,10 +106,6 @@ export class Engine<T> {
     lease.sample = this.sampler.sample(false);
     this.begin(lease, slot);
     return lease;
-  }
-
-  stats(): PoolStats {
-    return statsOf(this);
   }
 
   health(): PoolHealth {
@@ -144,6 +139,11 @@ export class Engine<T> {
 
   show(resource: T, lease: Lease<T>): T {
     return this.#definition.settings.guard?.(resource, lease) ?? resource;
+  }
+
+  /** Whether whoever has held a lease cannot use the resource after it. */
+  get keepsOff(): boolean {
+    return this.#definition.settings.guard !== undefined;
   }
 
   giveBack(slot: Slot<T>, lease: Lease<T>): void {

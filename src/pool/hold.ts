@@ -30,7 +30,9 @@ export function hold<T, R>(lease: Lease<T>, fn: UseFunction<T, R>, onLost?: () =
         forgive(held);
         onLost?.();
       }
-      lease.release();
+      // Cancelled, it may have failed before all of it has ended.
+      if (lease.scope.isStopped) lease.releaseUnsure();
+      else lease.release();
       throw error;
     },
   );

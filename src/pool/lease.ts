@@ -2,13 +2,14 @@ import type { Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { type HolderFacts, LeaseEndedError, LeaseLeakedError, ScopeCancelledError, ScopeClosedError, type WaitFacts } from '../errors.ts';
 import type { List } from '../list.ts';
-import type { Belonging, TreeNode } from '../scope/belonging.ts';
+import type { Belonging, Kept, TreeNode } from '../scope/belonging.ts';
 import type { Scope } from '../scope/index.ts';
+import type { Ending } from '../scope/kept.ts';
 import type * as api from './api.ts';
 import type { Engine } from './engine.ts';
+import { Nested } from './nested.ts';
 import { siteOf } from './sampler.ts';
 import type { Slot } from './slot.ts';
-import type { Waiter } from './waiter.ts';
 
 /**
  * Whose lease it is. `user`: revoked and reported when its scope ends before it. `library`: of a command of a pool
@@ -17,13 +18,11 @@ import type { Waiter } from './waiter.ts';
  */
 export type LeaseKind = 'user' | 'library' | 'blocking';
 
-const NOBODY: ReadonlySet<Waiter<unknown>> = new Set();
-
 /** How many acquires are named of those that wait in the code that holds a lease. */
 const NAMED_WAITS = 3;
 
 /** The {@link api.Lease} that users see, from the acquire that begins to wait to the end. */
-export class Lease<T> implements api.Lease<T>, Belonging {
+export class Lease<T> extends Nested<T> implements api.Lease<T>, Kept {
   prev: Belonging | undefined = undefined;
   next: Belonging | undefined = undefined;
   list: List<Belonging> | undefined = undefined;
@@ -31,19 +30,12 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   readonly exclusive: boolean;
   readonly scope: Scope;
   readonly kind: LeaseKind;
-  readonly engine: Engine<T>;
   #slot: Slot<T> | undefined = undefined;
   #shown: T | undefined = undefined;
-  #outer: Lease<unknown> | undefined;
-  /** The acquires, of whatever pool, that wait in the code that holds it. */
-  inside: ReadonlySet<Waiter<unknown>> = NOBODY;
   /** Why the library ended it before its holder did. */
   interruption: Error | undefined = undefined;
-  /** While it waits to begin, in the line of its pool or of a quota. */
-  waiter: Waiter<T> | undefined = undefined;
-  /** Its place in the quota of its scope; given back after it. */
-  permit: Lease<object> | undefined = undefined;
-  since = 0;
+  /** Its scope ends it, and nobody else. */
+  isKept = false;
   /** Among the sharers of its slot. */
   place = 0;
   /** What is published of it, while somebody listens. */
@@ -52,11 +44,10 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   sample: Error | undefined = undefined;
 
   constructor(engine: Engine<T>, scope: Scope, exclusive: boolean, kind: LeaseKind, outer: Lease<unknown> | undefined) {
-    this.engine = engine;
+    super(engine, outer);
     this.scope = scope;
     this.exclusive = exclusive;
     this.kind = kind;
-    this.#outer = outer;
   }
 
   /** The leased resource. @throws LeaseEndedError after the end of the lease. */
@@ -101,10 +92,32 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.since = since;
   }
 
+  /** From now on it ends with its scope, last of all. What the scope kept before is around it, as that is around all else there. */
+  keep(): void {
+    const { scope } = this;
+    this.enclosing ??= scope.held as Lease<unknown> | undefined;
+    this.isKept = true;
+    scope.held = this;
+    scope.keep(this);
+  }
+
+  /** Gives back; destroys what the code that had it could still use. */
+  onKeptToEnd(ending: Ending): void {
+    if (ending === 'settled') this.release();
+    else if (ending === 'unknown') this.releaseUnsure();
+    else this.destroy();
+  }
+
+  /** Whoever had it may go on: the resource is lent to others only where its pool can keep him off. */
+  releaseUnsure(): void {
+    if (this.engine.keepsOff) this.release();
+    else this.destroy();
+  }
+
   /** It has got a place in a quota, which from now on waits with it and with what is acquired inside it. */
   pass(permit: Lease<object>): void {
     this.permit = permit;
-    this.#outer = permit as Lease<unknown>;
+    this.enclosing = permit as Lease<unknown>;
   }
 
   /** Ends the waiting. */
@@ -118,59 +131,8 @@ export class Lease<T> implements api.Lease<T>, Belonging {
     this.permit?.release();
   }
 
-  /** Its place in a quota; else the innermost lease in whose `use(fn)` it was acquired and that goes on. */
-  get outer(): Lease<unknown> | undefined {
-    while (this.#outer?.ended) this.#outer = this.#outer.outer;
-    return this.#outer;
-  }
-
-  /** The innermost lease that the acquiring code holds. */
-  get around(): Lease<unknown> | undefined {
-    return this.permit ? this.permit.around : this.outer;
-  }
-
-  /** Whether the acquiring code holds another lease of that pool. */
-  isNestedIn(engine: object): boolean {
-    for (let outer = this.around; outer; outer = outer.outer) if (outer.engine === engine) return true;
-    return false;
-  }
-
-  /** The shared connection of the same pool that the acquiring code has already. */
-  sharedAround(): Slot<T> | undefined {
-    for (let outer = this.outer; outer; outer = outer.outer) {
-      if (!outer.exclusive && (outer.engine as unknown) === this.engine) return outer.slot as Slot<T>;
-    }
-    return undefined;
-  }
-
   get slot(): Slot<T> | undefined {
     return this.#slot;
-  }
-
-  /** It begins to wait, and with it whatever the acquiring code holds. */
-  wait(waiter: Waiter<T>): void {
-    // Whoever comes from a quota has waited there.
-    if (!this.waiter) this.since = waiter.since;
-    this.waiter = waiter;
-    const inner = waiter as unknown as Waiter<unknown>;
-    for (let outer = this.outer; outer; outer = outer.outer) outer.addInside(inner);
-  }
-
-  endWait(): void {
-    const inner = this.waiter as unknown as Waiter<unknown>;
-    this.waiter = undefined;
-    for (let outer = this.outer; outer; outer = outer.outer) outer.removeInside(inner);
-  }
-
-  addInside(waiter: Waiter<unknown>): void {
-    const inside = this.inside === NOBODY ? new Set<Waiter<unknown>>() : (this.inside as Set<Waiter<unknown>>);
-    this.inside = inside.add(waiter);
-    if (inside.size === 1 && this.#slot) this.#slot.stuck++;
-  }
-
-  removeInside(waiter: Waiter<unknown>): void {
-    const wasThere = (this.inside as Set<Waiter<unknown>>).delete(waiter);
-    if (wasThere && this.inside.size === 0 && this.#slot) this.#slot.stuck--;
   }
 
   onCancel(reason: unknown): void {
@@ -236,14 +198,11 @@ export class Lease<T> implements api.Lease<T>, Belonging {
   #end(): Slot<T> | undefined {
     const slot = this.#slot;
     if (!slot) return undefined;
-    if (this.inside.size > 0) slot.stuck--;
+    this.unlink(slot);
     this.#slot = undefined;
     this.#shown = undefined;
-    // Ended ones let go of what is around them, or timers that set timers would link all leases there ever were. A stack
-    // that nobody has read yet holds on to the closures it went through.
-    this.#outer = this.around;
+    // A stack that nobody has read yet holds on to the closures it went through.
     this.sample = undefined;
-    this.inside = NOBODY;
     this.scope.disown(this);
     return slot;
   }

@@ -30,7 +30,7 @@ export class OverdueWatch<T> {
     // A copy: who is told may release.
     const held = [...this.#engine.scheduler.slots].flatMap(({ leases }) => [...leases]);
     for (const lease of held) {
-      if (lease.kind !== 'user' || lease.ended || this.#told.has(lease)) continue;
+      if (lease.kind !== 'user' || lease.isKept || lease.ended || this.#told.has(lease)) continue;
       if (now() - lease.since >= this.#afterMs) this.#tell(lease);
       else this.watch(lease);
     }

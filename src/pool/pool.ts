@@ -12,7 +12,7 @@ import { type AcquireOptions, checkAcquire, type PoolSettings, RULE_CHECKS, type
 import { Passage, tryPass } from './passage.ts';
 import { permitsIn } from './quota.ts';
 import { refresh } from './refresh.ts';
-import { emptyStats, inspect, type PoolInspection, type PoolStats } from './report.ts';
+import { emptyStats, inspect, type PoolInspection, type PoolStats, statsOf } from './report.ts';
 import { siteOf } from './sampler.ts';
 
 const CLOSE_CHECKS = { graceMs: duration() };
@@ -63,7 +63,8 @@ export class Pool<T> implements api.Pool<T> {
   stats(): PoolStats {
     if (this.#successor) return this.#successor.stats();
     const { root } = this.#scope();
-    return this.#engineOf(root)?.stats() ?? emptyStats(this.#rulesIn(root).max);
+    const engine = this.#engineOf(root);
+    return engine ? statsOf(engine) : emptyStats(this.#rulesIn(root).max);
   }
 
   inspect(): PoolInspection {

@@ -119,7 +119,7 @@ export function inspect<T>(engine: Engine<T>): PoolInspection {
   return {
     pool: engine.name,
     scope: engine.root.name,
-    stats: engine.stats(),
+    stats: statsOf(engine),
     connections: [...scheduler.slots].map((slot) => connectionFacts(slot)),
     waiters: [...scheduler.waiters].map(({ lease, rankName }) => ({ ...lease.waitFacts(), scope: lease.scope.name, priority: rankName })),
   };
@@ -136,7 +136,7 @@ function connectionFacts<T>({ state: own, createdAt, idleSince, uses, holders, l
 
 /** What is known about a pool when an acquire fails. */
 export function acquireFacts<T>(engine: Engine<T>, lease: Lease<T>): AcquireFacts {
-  const { max, inUse, idle, pending } = engine.stats();
+  const { max, inUse, idle, pending } = statsOf(engine);
   const { name: pool, root } = engine;
   const waitedMs = lease.waiter ? now() - lease.since : 0;
   return {

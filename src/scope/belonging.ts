@@ -1,4 +1,5 @@
 import type { Linked } from '../list.ts';
+import type { Ending } from './kept.ts';
 
 /** What a scope shows of something it owns. */
 export interface TreeNode {
@@ -22,4 +23,10 @@ export interface Belonging extends Linked<Belonging> {
   /** The scope has ended and this is still there. Must leave at once. @returns what to report. */
   onEnd(): Error | undefined;
   describe(): TreeNode;
+}
+
+/** A belonging that its scope keeps to its end, and does not wait for. */
+export interface Kept extends Belonging {
+  /** The scope has ended, and with it whoever held this, as far as that is known. */
+  onKeptToEnd(ending: Ending): void;
 }

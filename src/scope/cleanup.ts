@@ -14,8 +14,6 @@ export interface Closer {
   readonly openedAt: number;
   /** The scope in which the resource was started and in which its callbacks run. */
   readonly inner: Lifetime | undefined;
-  /** By which it is found again, where there is only one of its kind. */
-  readonly key?: object;
   close(): unknown;
 }
 
@@ -43,10 +41,6 @@ export class Cleanup {
   remove(closer: Closer): void {
     const place = this.#closers?.lastIndexOf(closer) ?? -1;
     if (place >= 0) this.#closers?.splice(place, 1);
-  }
-
-  find(key: object): Closer | undefined {
-    return this.#closers?.find((closer) => closer.key === key);
   }
 
   cancel(reason: unknown): void {

@@ -3,6 +3,7 @@ import { enterFrame } from '../context.ts';
 import { ScopeTimeoutError } from '../errors.ts';
 import { DONE, type LazyAbort } from './abort.ts';
 import type { Contents } from './contents.ts';
+import { hasLeftBehind } from './failures.ts';
 import type { Lifetime } from './lifetime.ts';
 import { AT_ONCE, type CloseOptions } from './options.ts';
 import { isOpenedByHand } from './running.ts';
@@ -47,6 +48,7 @@ export class Closing {
       this.#errors.push(...(await cleanup.unwind(this.#scope)));
       // A closer may have begun something, too.
     } while (!running.isEmpty || !cleanup.isEmpty);
+    holdings.endKept(this.#scope.isStopped || hasLeftBehind(this.#errors));
     this.#revoke();
     do {
       this.#errors.push(...(await holdings.closeSingles()));

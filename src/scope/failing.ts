@@ -20,7 +20,8 @@ export abstract class Failing {
   /** Only what is needed while the scope lives; empty once it is closed. */
   protected options: ScopeOptions;
   protected failure: { readonly error: unknown } | undefined;
-  protected isStopped = false;
+  /** @internal Whether it was cancelled, or could not wait for what ran in it. */
+  isStopped = false;
   #unlisten: (() => void) | undefined;
 
   constructor(parent: Lifetime | null, options: ScopeOptions, kind: ScopeKind) {

@@ -1,5 +1,5 @@
 import { List } from '../list.ts';
-import type { Belonging, TreeNode } from './belonging.ts';
+import type { Belonging, Kept, TreeNode } from './belonging.ts';
 import type { Running } from './running.ts';
 
 /** What exists once below a root, such as the pool of one definition. */
@@ -12,8 +12,11 @@ export interface Single {
 export class Holdings {
   /** Whether the scope waits for all before it closes, whatever they are. */
   awaitsAll = false;
+  /** Whether code of the scope may go on of which nobody knows. */
+  isOpenEnded = false;
   readonly #running: Running;
   readonly #belongings = new List<Belonging>();
+  readonly #kept: Kept[] = [];
   #singles: Map<object, Single> | undefined;
 
   constructor(running: Running) {
@@ -25,12 +28,20 @@ export class Holdings {
     if (this.awaitsAll || belonging.awaited) this.#running.addReply();
   }
 
+  /** From now on the scope has it to its end. */
+  keep(belonging: Kept): void {
+    this.remove(belonging);
+    this.#kept.push(belonging);
+  }
+
   remove(belonging: Belonging): void {
+    const place = this.#kept.indexOf(belonging as Kept);
+    if (place >= 0) this.#kept.splice(place, 1);
     if (this.#belongings.remove(belonging) && (this.awaitsAll || belonging.awaited)) this.#running.removeReply();
   }
 
   get isEmpty(): boolean {
-    return this.#belongings.size === 0 && !this.#singles?.size;
+    return this.#belongings.size === 0 && this.#kept.length === 0 && !this.#singles?.size;
   }
 
   single(key: object): Single | undefined {
@@ -65,6 +76,12 @@ export class Holdings {
       if (leak) leaks.push(leak);
     }
     return leaks;
+  }
+
+  /** Gives up what was kept to the end, newest first. @param isCut Whether something was cancelled or left behind. */
+  endKept(isCut: boolean): void {
+    const ending = isCut ? 'cut' : this.isOpenEnded ? 'unknown' : 'settled';
+    for (let kept = this.#kept.pop(); kept; kept = this.#kept.pop()) kept.onKeptToEnd(ending);
   }
 
   /** Newest first: the factory of a pool may use a pool that was opened before. @returns what failed. */
@@ -103,6 +120,6 @@ export class Holdings {
   }
 
   describe(): TreeNode[] {
-    return [...this.#belongings].map((belonging) => belonging.describe());
+    return [...this.#belongings, ...this.#kept].map((belonging) => belonging.describe());
   }
 }

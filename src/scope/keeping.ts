@@ -1,6 +1,6 @@
 import { ScopeClosedError } from '../errors.ts';
 import type { Linked, List } from '../list.ts';
-import type { Belonging } from './belonging.ts';
+import type { Belonging, Kept } from './belonging.ts';
 import { Failing } from './failing.ts';
 import type { Single } from './holdings.ts';
 import type { Lifetime } from './lifetime.ts';
@@ -14,7 +14,7 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   next: Lifetime | undefined;
   /** @internal The children of its parent. */
   list: List<Lifetime> | undefined;
-  /** @internal The newest lease that it holds until it ends. */
+  /** @internal The newest lease that it keeps. */
   held: object | undefined;
 
   abstract readonly state: ScopeState;
@@ -46,6 +46,11 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   /** @internal */
   disown(belonging: Belonging): void {
     this.contents.holdings.remove(belonging);
+  }
+
+  /** @internal Has what it owns to its end, from now on. */
+  keep(belonging: Kept): void {
+    this.contents.holdings.keep(belonging);
   }
 
   /** @internal What {@link addSingle} has stored. */

@@ -4,7 +4,7 @@ import { ScopeClosedError } from '../errors.ts';
 import { BRAND, isBranded } from './brand.ts';
 import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
 import { checkCopy } from './copy.ts';
-import { HeldLease, type Lender } from './held-lease.ts';
+import { checkLender, KeptLeases, type Lender } from './kept.ts';
 import { Lifetime } from './lifetime.ts';
 import { listen, type Source } from './listen.ts';
 import { checkCloser, checkFunction, checkSpawn, type ScopeOptions } from './options.ts';
@@ -19,6 +19,7 @@ import { RunningTask, type SpawnOptions, type Task, type TaskContext } from './t
 export class Scope extends Lifetime implements AsyncDisposable {
   declare readonly root: Scope;
   declare readonly parent: Scope | null;
+  #kept: KeptLeases | undefined;
 
   /** The process-wide root, made when first asked for; enter it with `run`. Nobody closes it but you. */
   static process(): Scope {
@@ -122,26 +123,17 @@ export class Scope extends Lifetime implements AsyncDisposable {
 
   /**
    * A connection of a pool for as long as this scope: taken by the first call, the same for all that follow, given back
-   * at the end, or closed when the scope was cancelled and code may still use it. `pool.use(fn)` holds it for a shorter time.
+   * when all else of the scope has ended. It is closed instead when the scope was cancelled, or left something behind that
+   * may still use it. When it breaks, the next call takes another. `pool.use(fn)` holds one for a shorter time.
    *
-   * @throws what `pool.acquire()` throws; the next call then tries again.
+   * @throws InvalidOptionError, and what `pool.acquire()` throws; the next call then tries again.
    */
   async lease<R>(pool: Lender<R>): Promise<R> {
+    checkLender(pool);
     this.admit();
-    const { cleanup } = this.contents;
-    const known = cleanup.find(pool) as HeldLease<R> | undefined;
-    if (known) return (await known.lease).resource;
-    const held = new HeldLease(pool, new Scope({ parent: this, name: pool.name }, 'inner'), () => this.isStopped);
-    cleanup.add(held);
-    try {
-      const lease = await held.lease;
-      this.held = lease;
-      return lease.resource;
-    } catch (error) {
-      cleanup.remove(held);
-      await held.close();
-      throw error;
-    }
+    this.#kept ??= new KeptLeases();
+    const lease = await this.#kept.of(pool, () => this.run(() => pool.acquire()));
+    return lease.resource;
   }
 
   /** Calls `fn` when the scope closes: newest first, one at a time. @returns takes it back. */

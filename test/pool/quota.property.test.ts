@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type Lease, type Pool, Scope, withRoot } from '../../src/index.ts';
 import type { Engine } from '../../src/pool/engine.ts';
 import { permitsIn, setQuota } from '../../src/pool/quota.ts';
+import { statsOf } from '../../src/pool/report.ts';
 import { type Connection, poolOf, Server, turns } from './support.ts';
 
 const ACTIONS = [
@@ -166,7 +167,7 @@ describe('a quota', () => {
           expect(crowd.broken).toEqual([]);
           expect(pool.stats()).toMatchObject({ inUse: 0, pending: 0 });
           for (const permit of permits) {
-            expect(permit.stats()).toMatchObject({ inUse: 0, exclusive: 0, sharers: 0, pending: 0 });
+            expect(statsOf(permit)).toMatchObject({ inUse: 0, exclusive: 0, sharers: 0, pending: 0 });
             expect(permit.scheduler.open).toBeLessThanOrEqual(permit.scheduler.max);
           }
           expect(engine.waiting.coming.size).toBe(0);

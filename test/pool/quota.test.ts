@@ -4,6 +4,7 @@ import { CHANNELS } from '../../src/channels.ts';
 import { type AcquireTimeoutError, type Lease, type Limits, type Pool, Scope, withRoot, withScope } from '../../src/index.ts';
 import type { Engine } from '../../src/pool/engine.ts';
 import { permitsIn, setQuota } from '../../src/pool/quota.ts';
+import { statsOf } from '../../src/pool/report.ts';
 import { expectNoLeaks } from '../../src/testing/index.ts';
 import { until } from '../support/until.ts';
 import { type Connection, gate, poolName, poolOf, Server, turns } from './support.ts';
@@ -25,7 +26,8 @@ function within<R>(limits: Limits, fn: (scope: Scope) => R | PromiseLike<R>, nam
 /** What is taken of the quota of the scope, and who waits for it. */
 function quotaOf(scope: Scope, pool: Pool<Connection>): { readonly taken: number; readonly pending: number } {
   const engine = scope.root.single(pool) as unknown as Engine<Connection>;
-  const { inUse: taken = 0, pending = 0 } = permitsIn(scope, engine)?.stats() ?? {};
+  const permits = permitsIn(scope, engine);
+  const { inUse: taken = 0, pending = 0 } = permits ? statsOf(permits) : {};
   return { taken, pending };
 }
 
