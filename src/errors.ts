@@ -69,8 +69,8 @@ export class NoScopeError extends ScopedPoolError {
 
   constructor(what: string) {
     super(
-      `${what}: no scope is open here. Run it inside withRoot(), a worker wrapped by scopeWorker() or ` +
-        'Scope.process().run(). Callbacks of emitters and timers set outside a scope have none: bind them with ' +
+      `${what}: no scope is open here. Run it inside withRoot(), a worker wrapped by scopeWorker(), a request of a server ` +
+        'wrapped by scopeServer(), or Scope.process().run(). Callbacks of emitters and timers set outside a scope have none: bind them with ' +
         'scope.bind() or scope.on(). A job that began before scopeWorker() was called runs without a scope, too',
     );
   }
@@ -92,9 +92,18 @@ export class ScopeClosedError extends ScopedPoolError {
 /** A scope was cancelled; the `cause` is the reason. */
 export class ScopeCancelledError extends ScopedPoolError {
   readonly code = 'ERR_SCOPE_CANCELLED';
+  /** 503 where the reason is a {@link RetryLaterError}, as of a request that took too long; as are the others. */
+  declare readonly status?: number;
+  declare readonly statusCode?: number;
+  declare readonly headers?: Readonly<Record<string, string>>;
+  declare readonly getResponse?: () => Response;
 
   constructor(scope: string, reason: unknown) {
     super(`scope "${scope}" was cancelled; what waited in it was stopped. See the cause for the reason: ${reasonOf(reason)}`, reason);
+    if (!(reason instanceof RetryLaterError)) return;
+    const later = { status: reason.status, statusCode: reason.status, headers: reason.headers, getResponse: () => reason.getResponse() };
+    // No log repeats them.
+    for (const [name, value] of Object.entries(later)) Object.defineProperty(this, name, { value, writable: true, configurable: true });
   }
 }
 
@@ -665,6 +674,18 @@ export class ClientGoneError extends ScopedPoolError {
   constructor(request: string) {
     super(
       `request "${request}": the client closed the connection before it was answered. There is nobody to answer any more; let the work end`,
+    );
+  }
+}
+
+/** A request had not ended when its server was closed, or cancelled. */
+export class ServerClosingError extends RetryLaterError {
+  readonly code = 'ERR_SERVER_CLOSING';
+
+  constructor(request: string, reason: unknown) {
+    super(
+      `request "${request}": cancelled, for its server closes and did not wait longer. Raise graceMs of the close, or ask another server`,
+      reason,
     );
   }
 }

@@ -8,11 +8,11 @@ import type { ScopeState } from './state.ts';
 
 /** What a scope keeps: children, leases and acquires that wait, and in a root the pools. For the parts of the library, of whichever copy. */
 export abstract class Keeping extends Failing implements Linked<Lifetime> {
-  /** @internal */
+  /** For the list that it is in. */
   prev: Lifetime | undefined;
-  /** @internal */
+  /** For the list that it is in. */
   next: Lifetime | undefined;
-  /** @internal The children of its parent. */
+  /** The children of its parent. */
   list: List<Lifetime> | undefined;
   /** @internal The newest lease that it keeps. */
   held: object | undefined;

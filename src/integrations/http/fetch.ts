@@ -1,10 +1,10 @@
 import { currentFrame, type Frame } from '../../context.ts';
-import { ClientGoneError, RetryLaterError } from '../../errors.ts';
-import { callable, checkArgument } from '../../options.ts';
+import { ClientGoneError } from '../../errors.ts';
+import { type Check, callable, checkArgument } from '../../options.ts';
 import { isRefusal } from '../../scope/failures.ts';
 import { type Scope, tryCurrentScope } from '../../scope/index.ts';
 import type { Failure } from '../../scope/state.ts';
-import { LATER } from './answer.ts';
+import { CLOSING, laterOf } from './answer.ts';
 import { ScopedBody } from './body.ts';
 import { Handling, scopeOfRequest } from './handling.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
@@ -40,10 +40,16 @@ export function scopeFetch<This, Req extends Request, Rest extends unknown[], Ou
   checkArgument(where, 'its handler', handler, callable);
   const rules = rulesOf(where, server, options);
   return async function scopedFetch(this: This, request, ...rest) {
+    checkArgument('a handler of scopeFetch()', 'its first argument', request, isRequest);
     const handle = () => handler.call(this, request, ...rest);
     return isHandled(request) ? handle() : answer(server, request, rules, handle);
   };
 }
+
+const isRequest: Check = (value) => {
+  const { signal, method, url } = (value ?? {}) as Partial<Request>;
+  return signal && typeof method === 'string' && typeof url === 'string' ? undefined : 'a Request';
+};
 
 /** Whether this is code of the scope of that request: wrapped twice, it needs no other. */
 function isHandled(request: Request): boolean {
@@ -58,7 +64,7 @@ function answer<Out>(server: Scope, request: Request, rules: Rules, handler: () 
   try {
     scope = new FetchScope(server, request, rules);
   } catch (error) {
-    if (isRefusal(error)) return Promise.resolve(later());
+    if (isRefusal(error)) return Promise.resolve(CLOSING.getResponse());
     throw error;
   }
   return scope.answer(handler);
@@ -151,11 +157,12 @@ class FetchScope<Out> extends Handling {
   /** What only repeats why the scope was cancelled is answered when it has ended. */
   #fail(error: unknown): void {
     if (this.isEcho(error)) return;
-    if (!this.#isAnswered && !(error instanceof RetryLaterError)) {
+    const later = laterOf(error);
+    if (!this.#isAnswered && !later) {
       this.#thrown = { error };
     } else {
       this.rules.tell(error, this.name);
-      if (!this.#isAnswered) this.#answer((error as RetryLaterError).getResponse());
+      if (!this.#isAnswered && later) this.#answer(later.getResponse());
     }
     this.stop(error);
   }
@@ -165,19 +172,15 @@ class FetchScope<Out> extends Handling {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
     if (this.#thrown) return this.#reject(this.#thrown.error);
-    if (reason instanceof RetryLaterError) return this.#resolve(reason.getResponse());
+    const later = laterOf(reason);
+    if (later) return this.#resolve(later.getResponse());
     if (reason instanceof ClientGoneError) return this.#resolve(new Response(null, { status: CLIENT_GONE }));
-    if (this.parent?.state !== 'open' || this.parent.signal.aborted) return this.#resolve(later());
     this.#reject(reason);
   }
 }
 
 /** Nobody gets it, but logs do: as nginx says it. */
 const CLIENT_GONE = 499;
-
-function later(): Response {
-  return new Response(null, { status: 503, headers: LATER });
-}
 
 /** What is still to be read of a response, if anything. */
 function bodyOf(response: unknown): ReadableStream | undefined {

@@ -1,6 +1,7 @@
 import { after, cancel, type Timer } from '../../clock.ts';
 import { atRoot } from '../../context.ts';
-import { RequestTimeoutError } from '../../errors.ts';
+import { RequestTimeoutError, ScopeCancelledError, ServerClosingError } from '../../errors.ts';
+import { DONE } from '../../scope/abort.ts';
 import { Scope } from '../../scope/index.ts';
 import type { Failure, Outcome } from '../../scope/state.ts';
 import type { RequestLike, Rules } from './options.ts';
@@ -30,7 +31,7 @@ export abstract class Handling extends Scope {
     super({ parent: server, name: rules.name(request), graceMs, cancelMs: 0 }, 'lexical');
     this.contents.holdings.awaitsAll = true;
     this.rules = rules;
-    (request as { [SCOPE]?: Handling })[SCOPE] = this;
+    if (Object.isExtensible(request)) (request as { [SCOPE]?: Handling })[SCOPE] = this;
     if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer = after(timeoutMs, () => this.#expire(timeoutMs));
   }
 
@@ -40,14 +41,30 @@ export abstract class Handling extends Scope {
   /** Whoever cancels it: what handles it has `graceMs` to answer. */
   override stop(reason: unknown): void {
     if (this.isStopped || this.isClosed) return;
+    const why = this.#isOfServer(reason) ? new ServerClosingError(this.name, reason) : reason;
     // It may come from outside, as a timer does, but who listens to the signal is code of the request.
-    this.run(() => super.stop(reason));
+    this.run(() => super.stop(why));
     if (!this.isClosed) this.finish();
+  }
+
+  /** Why nothing begins in it any more, also when it is over: of its code nobody knows. */
+  protected override admit(): void {
+    if (this.isClosed && this.isStopped) throw new ScopeCancelledError(this.name, this.abort.reason);
+    super.admit();
+  }
+
+  /** It has been answered: to go on its code has no longer than `graceMs`. */
+  protected endTimeout(): void {
+    cancel(this.#timer);
+  }
+
+  protected override letGo(isHeard: boolean): void {
+    this.endTimeout();
+    super.letGo(isHeard);
   }
 
   /** Nobody awaits it: what failed is told. */
   protected override conclude<R>(outcome: Outcome<R>, failure: Failure | undefined): R {
-    cancel(this.#timer);
     if (failure) this.tell(failure.error);
     return (outcome as { readonly value: R }).value;
   }
@@ -57,11 +74,7 @@ export abstract class Handling extends Scope {
     // As nobody's work: whoever stops it may be what it waits for.
     atRoot(() => this.close({ cancelMs: this.isStopped ? this.rules.graceMs : 0 }))
       .catch((error: unknown) => this.tell(error))
-      .finally(() => {
-        // What handles it may never settle.
-        cancel(this.#timer);
-        this.onFinished();
-      });
+      .finally(() => this.onFinished());
   }
 
   /** How it failed, once. */
@@ -69,6 +82,12 @@ export abstract class Handling extends Scope {
     if (this.#isTold) return;
     this.#isTold = true;
     this.rules.tell(error, this.name);
+  }
+
+  /** Whether it is cancelled with its server, and not by itself. */
+  #isOfServer(reason: unknown): boolean {
+    const { parent } = this;
+    return parent !== null && parent.isStopped && (reason === DONE || reason === parent.signal.reason);
   }
 
   #expire(timeoutMs: number): void {

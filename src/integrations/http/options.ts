@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { ScopeClosedError } from '../../errors.ts';
-import { type Check, callable, checkArgument, checkOptions, duration } from '../../options.ts';
+import { ScopeCancelledError, ScopeClosedError } from '../../errors.ts';
+import { type Check, callable, checkArgument, checkOptions, duration, text } from '../../options.ts';
 import { Scope } from '../../scope/index.ts';
 
 /** What is known of a request before it is handled, however it came. */
@@ -41,14 +41,16 @@ const CHECKS = {
   onError: callable,
 } satisfies Record<keyof RequestOptions, unknown>;
 
-const isScope: Check = (value) => (value instanceof Scope ? undefined : 'a Scope');
+export const isScope: Check = (value) => (value instanceof Scope ? undefined : 'a Scope');
 
 /** @param where Who asks, as the user wrote it. @throws InvalidOptionError, ScopeClosedError. */
 export function rulesOf(where: string, server: Scope, options: RequestOptions): Rules {
   checkArgument(where, 'its first argument', server, isScope);
   checkOptions(where, options, CHECKS);
   if (server.state !== 'open') throw new ScopeClosedError(server.name, server.state);
-  const { name = nameOf, timeoutMs = Number.POSITIVE_INFINITY, graceMs = GRACE_MS, onError } = options;
+  if (server.isStopped) throw new ScopeCancelledError(server.name, server.signal.reason);
+  const { timeoutMs = Number.POSITIVE_INFINITY, graceMs = GRACE_MS, onError } = options;
+  const name = options.name ? checked(where, options.name) : nameOf;
   return { name, timeoutMs, graceMs, tell: tellerOf(server, onError) };
 }
 
@@ -61,6 +63,14 @@ function tellerOf(server: Scope, onError: RequestOptions['onError']): Rules['tel
       server.report(thrown, 'onError');
       server.report(error, name);
     });
+  };
+}
+
+function checked(where: string, name: Rules['name']): Rules['name'] {
+  return (request) => {
+    const given: unknown = name(request);
+    checkArgument(where, 'what its function name gives', given, text);
+    return given as string;
   };
 }
 

@@ -6,6 +6,9 @@ import { whenClosed } from './closed.ts';
 import { emitIn } from './emit.ts';
 import { Handling, scopeOfRequest } from './handling.ts';
 
+/** Given by a handler that has had all joined that it calls. */
+export const JOINED = Symbol('joined');
+
 /** Nobody awaits what comes of it. */
 const DONE = { value: undefined };
 
@@ -21,6 +24,7 @@ export class RequestScope extends Handling {
   /** How much of what handles the request has not settled. */
   #unsettled = 0;
   #isAnswered = false;
+  #isOver = false;
   /** In which it is handled. */
   #frame: Frame | undefined;
 
@@ -42,8 +46,9 @@ export class RequestScope extends Handling {
   /** Runs, in the scope, what handles the request, and waits for it, if it gives a promise. */
   join(handler: () => unknown): void {
     try {
-      const handled = handler();
-      if (!isThenable(handled)) return;
+      // Whatever called may have queued it, and be in the context of another request.
+      const handled = this.#frame ? enterFrame(this.#frame, handler) : handler();
+      if (!isThenable(handled)) return this.#noteUnknown(handled);
       this.#unsettled++;
       const settled = () => {
         this.#unsettled--;
@@ -66,11 +71,22 @@ export class RequestScope extends Handling {
     refuse(response, this.abort.reason);
   }
 
+  /** The server closes: the connection is not to be used again, where its client can still be told. */
+  endConnection(): void {
+    if (this.#response && !this.#response.headersSent) this.#response.shouldKeepAlive = false;
+  }
+
+  /** Of code that gives no promise nobody knows when it has ended. */
+  #noteUnknown(handled: unknown): void {
+    if (handled !== JOINED) this.contents.holdings.isOpenEnded = true;
+  }
+
   #listen(request: IncomingMessage, response: ServerResponse, frame: Frame): void {
     emitIn(frame, request);
     emitIn(frame, response);
     whenClosed(request, response, () => {
       this.#isAnswered = true;
+      this.endTimeout();
       const { writableEnded, writableFinished } = response;
       // Both: http2 says of a stream that was reset that it has finished.
       if (!writableEnded || !writableFinished) this.stop(new ClientGoneError(this.name));
@@ -80,10 +96,11 @@ export class RequestScope extends Handling {
   }
 
   #endWhenOver(): void {
-    if (!this.#isAnswered || this.#unsettled > 0 || !this.#frame) return;
+    if (!this.#isAnswered || this.#unsettled > 0 || !this.#frame || this.#isOver) return;
     // No promise where nothing is left to wait for: on Node 20 each is a part of what a scope costs.
+    this.#isOver = true;
     const ended: unknown = this.endBody(this.#frame, DONE);
-    this.#frame = this.#response = undefined;
+    this.#response = undefined;
     if (ended instanceof Promise) ended.catch((error: unknown) => this.tell(error));
   }
 

@@ -5,7 +5,7 @@ import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import { handle, type Listener } from './listener.ts';
 import { type RequestOptions, rulesOf } from './options.ts';
-import { scopeOfMessage } from './request-scope.ts';
+import { JOINED, scopeOfMessage } from './request-scope.ts';
 
 /** By which a server tells of a request. */
 const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
@@ -18,11 +18,11 @@ const SWEEP_MS = 50;
 /** How long answers may take that are on their way when the requests have been cancelled. */
 const LAST_MS = 1_000;
 
-/** What is called of a server of `http` or `https`. */
-export type ServerLike = Pick<
-  Server,
-  'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close' | 'closeIdleConnections' | 'closeAllConnections'
->;
+/** What is called of any server; the types of frameworks know no more, though it is one of `http` or `https`. */
+export type ServerLike = Pick<Server, 'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close'>;
+
+/** One of `http` or `https`. */
+type HttpServer = ServerLike & Pick<Server, 'closeIdleConnections' | 'closeAllConnections'>;
 
 /**
  * Gives a server, whoever has made it, a scope: its requests are handled as `scopeListener` says, and when the scope
@@ -31,40 +31,76 @@ export type ServerLike = Pick<
  *
  *     scopeServer(scope, createServer(listener))
  *     scopeServer(scope, app.listen(3000))         // Express, Koa
- *     scopeServer(scope, fastify.server)
  *     scopeServer(scope, serve({ fetch: hono.fetch }))
  *
  * @returns the same server.
- * @throws InvalidOptionError, ScopeClosedError.
+ * @throws InvalidOptionError, ScopeClosedError, ScopeCancelledError.
  */
 export function scopeServer<S extends ServerLike>(scope: Scope, server: S, options: RequestOptions = {}): S {
   const where = 'scopeServer()';
   const rules = rulesOf(where, scope, options);
   checkServer(where, server);
-  const { emit } = server;
   const all = trackSockets(server, 'connection');
   // Over which no request has come yet: Node does not count them as idle. Of TLS a request knows the socket inside alone.
   const fresh = trackSockets(server, 'setSecureContext' in server ? 'secureConnection' : 'connection');
+  keepDoor(scope, server, { all, fresh });
+  const { emit } = server;
   server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
     const told = [event, ...args];
     const [request, response] = args as [IncomingMessage, ServerResponse];
     if (REQUESTS.includes(event) || HANDED_OVER.includes(event)) fresh.delete(request.socket);
     if (!REQUESTS.includes(event)) return Reflect.apply(emit, this, told) as boolean;
-    handle(scope, request, response, rules, () => void Reflect.apply(emit, this, told));
+    joinAll(server, event as 'request');
+    handle(scope, request, response, rules, () => {
+      Reflect.apply(emit, this, told);
+      return JOINED;
+    });
     return true;
   };
-  for (const listener of server.rawListeners('request')) join(server, listener as Listener);
-  // A child that is opened by hand is closed first of all, while requests, which are children, too, are waited for.
-  const door = new Scope({ parent: scope, name: 'http server' });
-  door.onClose(() => stop(server, { all, fresh }, scope.signal), { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
   return server;
 }
 
-/** Lets the scope of a request know what a listener promises; of an emitter nobody hears it. */
-function join(server: ServerLike, listener: Listener): void {
-  server.removeListener('request', listener);
-  server.on('request', function joined(this: unknown, ...args: Parameters<Listener>) {
-    scopeOfMessage(args[0])?.join(() => listener.apply(this, args));
+const joined = new WeakSet<object>();
+
+/** Has the scope of a request know what its listeners promise, whenever they were added; of an emitter nobody hears it. */
+function joinAll(server: ServerLike, event: 'request'): void {
+  const listeners = server.rawListeners(event) as Listener[];
+  if (listeners.every((listener) => joined.has(listener))) return;
+  for (const listener of listeners) server.removeListener(event, listener);
+  for (const listener of listeners) server.on(event, joined.has(listener) ? listener : joining(listener));
+}
+
+function joining(listener: Listener): Listener {
+  function join(this: unknown, ...args: Parameters<Listener>): void {
+    const call = () => listener.apply(this, args);
+    const scope = scopeOfMessage(args[0]);
+    if (scope) scope.join(call);
+    else call();
+  }
+  joined.add(join);
+  // By this name an emitter knows what a function stands for, when that is removed.
+  return Object.assign(join, { listener });
+}
+
+/** While the server listens, a child that is opened by hand: it is closed first of all, while requests, children, too, are waited for. */
+function keepDoor(scope: Scope, server: HttpServer, sockets: Sockets): void {
+  const open = (): Scope => {
+    const opened = new Scope({ parent: scope, name: 'http server' });
+    const close = () => {
+      for (const request of scope.children) (request as { endConnection?(): void }).endConnection?.();
+      return stop(server, sockets, scope.signal);
+    };
+    opened.onClose(close, { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
+    return opened;
+  };
+  let door = open();
+  server.on('close', () => {
+    // What fails is told to whoever closes the scope.
+    if (door.state === 'open') void door.close().catch(() => {});
+  });
+  // Once more, after it was closed.
+  server.on('listening', () => {
+    if (door.state !== 'open' && scope.state === 'open' && !scope.isStopped) door = open();
   });
 }
 
@@ -81,42 +117,47 @@ function trackSockets(server: ServerLike, event: 'connection' | 'secureConnectio
 /** The connections of a server. */
 interface Sockets {
   /** With those that speak no HTTP any more, or not yet: server.closeAllConnections() leaves them open. */
-  readonly all: Iterable<Socket>;
-  readonly fresh: Iterable<Socket>;
+  readonly all: ReadonlySet<Socket>;
+  readonly fresh: ReadonlySet<Socket>;
 }
 
 /** Resolves when all its connections are closed. */
-function stop(server: ServerLike, { all, fresh }: Sockets, cancelled: AbortSignal): Promise<void> {
+function stop(server: HttpServer, { all, fresh }: Sockets, cancelled: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let isClosed = false;
     let sweeping: Timer | undefined;
     let last: Timer | undefined;
-    server.close(() => {
-      isClosed = true;
-      cancel(sweeping);
-      cancel(last);
-      resolve();
-    });
-    for (const socket of fresh) socket.destroy();
+    // Those that were handed to it, as by another server, its close does not wait for.
     const sweep = () => {
       server.closeIdleConnections();
-      sweeping = after(SWEEP_MS, sweep);
+      if (!isClosed || all.size > 0) {
+        sweeping = after(SWEEP_MS, sweep);
+        return;
+      }
+      cancel(last);
+      cancelled.removeEventListener('abort', cut);
+      resolve();
     };
-    sweep();
     const cut = () => {
-      if (isClosed) return;
       last = after(LAST_MS, () => {
         server.closeAllConnections();
         for (const socket of all) socket.destroy();
       });
     };
+    server.close(() => {
+      isClosed = true;
+      cancel(sweeping);
+      sweep();
+    });
+    for (const socket of fresh) socket.destroy();
+    sweep();
     if (cancelled.aborted) cut();
     else cancelled.addEventListener('abort', cut, { once: true });
   });
 }
 
-function checkServer(where: string, server: unknown): void {
-  const { emit, closeAllConnections } = (server ?? {}) as Partial<ServerLike>;
+function checkServer(where: string, server: unknown): asserts server is HttpServer {
+  const { emit, closeAllConnections } = (server ?? {}) as Partial<HttpServer>;
   if (typeof emit === 'function' && typeof closeAllConnections === 'function') return;
   const expected = 'a server of node:http or node:https; for http2 wrap the listener by scopeListener()';
   throw new InvalidOptionError({ where, option: 'its second argument', expected, actual: server });
