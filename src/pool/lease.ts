@@ -92,6 +92,11 @@ export class Lease<T> extends Nested<T> implements api.Lease<T>, Kept {
     this.since = since;
   }
 
+  /** Whether it has ended, or its resource. */
+  get isBroken(): boolean {
+    return this.#slot === undefined || (this.#slot.reason !== undefined && !this.#slot.isSound);
+  }
+
   /** From now on it ends with its scope, last of all. What the scope kept before is around it, as that is around all else there. */
   keep(): void {
     const { scope } = this;

@@ -19,24 +19,29 @@ export type Ending = 'settled' | 'unknown' | 'cut';
 
 /** A lease of a pool, for the parts of the library. */
 interface Keepable<R> extends Held<R> {
+  /** Whether it has ended, or its connection. */
+  readonly isBroken: boolean;
   /** From now on its scope ends it, last of all that it does. */
   keep(): void;
 }
 
 /** The leases that a scope keeps until it ends, one of each pool. */
 export class KeptLeases {
-  readonly #leases = new Map<object, Promise<Held<unknown>>>();
+  readonly #leases = new Map<object, Promise<Keepable<unknown>>>();
 
-  /** The lease of that pool: taken by the first call, and anew when its connection has ended. @throws what `acquire` throws. */
+  /** The lease of that pool: taken by the first call, and anew when its connection has broken. @throws what `acquire` throws. */
   async of<R>(pool: Lender<R>, acquire: () => Promise<Held<R>>): Promise<Held<R>> {
     for (let known = this.#leases.get(pool); known; known = this.#leases.get(pool)) {
       const lease = await known;
-      if (!lease.ended) return lease as Held<R>;
+      if (!lease.isBroken) return lease as Held<R>;
+      // Or it would keep the place of the next one.
+      lease.release();
       this.#forget(pool, known);
     }
     const taking = acquire().then((lease) => {
-      (lease as Keepable<R>).keep();
-      return lease;
+      const kept = lease as Keepable<R>;
+      kept.keep();
+      return kept;
     });
     this.#leases.set(pool, taking);
     taking.catch(() => this.#forget(pool, taking));

@@ -1,5 +1,5 @@
 export { scopeFetch } from './fetch.ts';
-export { type Listener, scopeListener } from './listener.ts';
+export { type AnyListener, type Http2Listener, type Listener, scopeListener } from './listener.ts';
 export {
   type FastifyLike,
   type HonoLike,
@@ -12,4 +12,4 @@ export {
 } from './middleware.ts';
 export type { RequestLike, RequestOptions } from './options.ts';
 export { type PoolReadiness, type Readiness, readiness } from './readiness.ts';
-export { type ServerLike, scopeServer } from './server.ts';
+export { scopeServer } from './server.ts';

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { callable, checkArgument } from '../../options.ts';
 import { isRefusal } from '../../scope/failures.ts';
 import type { Scope } from '../../scope/index.ts';
@@ -6,8 +7,14 @@ import { refuse, turnAway } from './answer.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
 import { RequestScope, scopeOfMessage } from './request-scope.ts';
 
-/** What Node calls for each request: of `http`, `https`, and in the compatibility API of `http2`. */
+/** What Node calls for each request, of `http` and `https`. */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** What Node calls for each request in the compatibility API of `http2`. */
+export type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown;
+
+/** What it calls of all of them. */
+export type AnyListener = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => void;
 
 /**
  * Wraps what handles the requests of a server: each runs in a scope of its own, a child of `server`, which owns the pools.
@@ -26,12 +33,16 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => u
  * @param server The scope of the server: it outlives its requests and owns the pools.
  * @throws InvalidOptionError, ScopeClosedError.
  */
-export function scopeListener(server: Scope, listener: Listener, options: RequestOptions = {}): Listener {
+export function scopeListener(server: Scope, listener: Listener, options?: RequestOptions): AnyListener;
+export function scopeListener(server: Scope, listener: Http2Listener, options?: RequestOptions): AnyListener;
+export function scopeListener(server: Scope, listener: Listener | Http2Listener, options: RequestOptions = {}): AnyListener {
   const where = 'scopeListener()';
   checkArgument(where, 'its listener', listener, callable);
   const rules = rulesOf(where, server, options);
-  return function scopedListener(this: unknown, request, response) {
-    handle(server, request, response, rules, () => listener.call(this, request, response));
+  return function scopedListener(this: unknown, ...given) {
+    // Of http2, too: what is used here is the same.
+    const [request, response] = given as Parameters<Listener>;
+    handle(server, request, response, rules, () => (listener as Listener).call(this, request, response));
   };
 }
 

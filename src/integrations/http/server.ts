@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import { after, cancel, type Timer } from '../../clock.ts';
 import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
@@ -18,12 +18,6 @@ const SWEEP_MS = 50;
 /** How long answers may take that are on their way when the requests have been cancelled. */
 const LAST_MS = 1_000;
 
-/** What is called of any server; the types of frameworks know no more, though it is one of `http` or `https`. */
-export type ServerLike = Pick<Server, 'on' | 'removeListener' | 'rawListeners' | 'emit' | 'close'>;
-
-/** One of `http` or `https`. */
-type HttpServer = ServerLike & Pick<Server, 'closeIdleConnections' | 'closeAllConnections'>;
-
 /**
  * Gives a server, whoever has made it, a scope: its requests are handled as `scopeListener` says, and when the scope
  * closes, the server stops listening at once, lets the requests that run finish, closes connections that idle, and then
@@ -36,7 +30,7 @@ type HttpServer = ServerLike & Pick<Server, 'closeIdleConnections' | 'closeAllCo
  * @returns the same server.
  * @throws InvalidOptionError, ScopeClosedError, ScopeCancelledError.
  */
-export function scopeServer<S extends ServerLike>(scope: Scope, server: S, options: RequestOptions = {}): S {
+export function scopeServer<S extends NetServer>(scope: Scope, server: S, options: RequestOptions = {}): S {
   const where = 'scopeServer()';
   const rules = rulesOf(where, scope, options);
   checkServer(where, server);
@@ -63,7 +57,7 @@ export function scopeServer<S extends ServerLike>(scope: Scope, server: S, optio
 const joined = new WeakSet<object>();
 
 /** Has the scope of a request know what its listeners promise, whenever they were added; of an emitter nobody hears it. */
-function joinAll(server: ServerLike, event: 'request'): void {
+function joinAll(server: Server, event: 'request'): void {
   const listeners = server.rawListeners(event) as Listener[];
   if (listeners.every((listener) => joined.has(listener))) return;
   for (const listener of listeners) server.removeListener(event, listener);
@@ -83,7 +77,7 @@ function joining(listener: Listener): Listener {
 }
 
 /** While the server listens, a child that is opened by hand: it is closed first of all, while requests, children, too, are waited for. */
-function keepDoor(scope: Scope, server: HttpServer, sockets: Sockets): void {
+function keepDoor(scope: Scope, server: Server, sockets: Sockets): void {
   const open = (): Scope => {
     const opened = new Scope({ parent: scope, name: 'http server' });
     const close = () => {
@@ -105,7 +99,7 @@ function keepDoor(scope: Scope, server: HttpServer, sockets: Sockets): void {
 }
 
 /** The sockets that are open, of those that such an event tells of. */
-function trackSockets(server: ServerLike, event: 'connection' | 'secureConnection'): Set<Socket> {
+function trackSockets(server: Server, event: 'connection' | 'secureConnection'): Set<Socket> {
   const sockets = new Set<Socket>();
   server.on(event, (socket: Socket) => {
     sockets.add(socket);
@@ -122,7 +116,7 @@ interface Sockets {
 }
 
 /** Resolves when all its connections are closed. */
-function stop(server: HttpServer, { all, fresh }: Sockets, cancelled: AbortSignal): Promise<void> {
+function stop(server: Server, { all, fresh }: Sockets, cancelled: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let isClosed = false;
     let sweeping: Timer | undefined;
@@ -156,8 +150,8 @@ function stop(server: HttpServer, { all, fresh }: Sockets, cancelled: AbortSigna
   });
 }
 
-function checkServer(where: string, server: unknown): asserts server is HttpServer {
-  const { emit, closeAllConnections } = (server ?? {}) as Partial<HttpServer>;
+function checkServer(where: string, server: unknown): asserts server is Server {
+  const { emit, closeAllConnections } = (server ?? {}) as Partial<Server>;
   if (typeof emit === 'function' && typeof closeAllConnections === 'function') return;
   const expected = 'a server of node:http or node:https; for http2 wrap the listener by scopeListener()';
   throw new InvalidOptionError({ where, option: 'its second argument', expected, actual: server });

@@ -1,4 +1,6 @@
 import { createServer, type Server } from 'node:http';
+import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createServer as createSecureServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer, getRequestListener, type HttpBindings } from '@hono/node-server';
 import express from 'express';
@@ -90,6 +92,22 @@ describe('middleware', () => {
     new Hono().basePath('/path').on('GET', '/', scopeHono(scope), (c) => c.text(''));
     await fastify({ http2: true }).register(scopePlugin(scope), { prefix: '/path' });
     await fastify({ https: {} }).register(async (part) => void part.register(scopePlugin(scope)));
+  });
+});
+
+describe('scopeListener and scopeServer', () => {
+  it('have types that fit what Node and frameworks give and take', () => {
+    const scope = serverScope();
+    const servers = [
+      createServer(scopeListener(scope, (request, response) => void response.end(`${request.url}`))),
+      createServer(scopeListener(scope, express())),
+      createSecureServer({}, scopeListener(scope, new Koa().callback())),
+      createHttp2Server(scopeListener(scope, (_, response) => void response.end())),
+      createHttp2Server(scopeListener(scope, (_: Http2ServerRequest, response: Http2ServerResponse) => void response.stream.end())),
+      scopeServer(scope, createAdaptorServer({ fetch: new Hono().fetch })),
+      scopeServer(scope, fastify().server),
+    ];
+    for (const server of servers) expect(server.listenerCount('request')).toBeGreaterThan(0);
   });
 });
 
