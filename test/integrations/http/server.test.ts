@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, createServer, get, type IncomingMessage, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
 import { currentScope, definePool, Scope } from 'scoped-pool';
@@ -129,18 +129,22 @@ describe('scopeServer', () => {
 
   it('ends connections that were handed to it, as by another server', async () => {
     const scope = serverScope();
-    const server = scopeServer(
-      scope,
-      createServer((_, response) => void response.end('handed over')),
-    );
-    const front = (await import('node:net')).createServer((socket) => void server.emit('connection', socket)).listen(0, '127.0.0.1');
+    let end = () => {};
+    const server = createServer((_, response) => {
+      response.write('begun');
+      end = () => response.end();
+    });
+    scopeServer(scope, server);
+    const front = createTcpServer((socket) => void server.emit('connection', socket)).listen(0, '127.0.0.1');
     await once(front, 'listening');
     const agent = new Agent({ keepAlive: true });
-    await headOf(`http://127.0.0.1:${(front.address() as AddressInfo).port}`, agent);
-    const [socket] = Object.values(agent.freeSockets).flat();
-    const ended = once(socket as NonNullable<typeof socket>, 'close');
-    await scope.close();
-    await ended;
+    const sent = get(`http://127.0.0.1:${(front.address() as AddressInfo).port}`, { agent });
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    const closed = scope.close();
+    await sleep(5);
+    end();
+    answer.resume();
+    await Promise.all([once(answer.socket, 'close'), closed]);
     front.close();
     agent.destroy();
   });
