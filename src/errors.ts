@@ -684,7 +684,7 @@ export class ServerClosingError extends RetryLaterError {
 
   constructor(request: string, reason: unknown) {
     super(
-      `request "${request}": cancelled, for its server closes and did not wait longer. Raise graceMs of the close, or ask another server`,
+      `request "${request}": cancelled, for its server closes and did not wait longer. Raise graceMs of the close, or let it end on its signal`,
       reason,
     );
   }

@@ -59,6 +59,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.WorkerStoppedError('mails', new Error('why')), 'Close the worker before its scope'],
   [new errors.ClientGoneError('GET /'), 'let the work end'],
   [new errors.RequestTimeoutError('GET /', 5), 'raise timeoutMs'],
+  [new errors.ServerClosingError('GET /', new Error('why')), 'Raise graceMs of the close'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
   [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],

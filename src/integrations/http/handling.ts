@@ -87,7 +87,8 @@ export abstract class Handling extends Scope {
   /** Whether it is cancelled with its server, and not by itself. */
   #isOfServer(reason: unknown): boolean {
     const { parent } = this;
-    return parent !== null && parent.isStopped && (reason === DONE || reason === parent.signal.reason);
+    if (!parent?.isStopped) return false;
+    return reason === DONE || reason === parent.signal.reason;
   }
 
   #expire(timeoutMs: number): void {

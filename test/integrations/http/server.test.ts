@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { Agent, createServer, get, type IncomingMessage, request, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
 import { currentScope, definePool, Scope } from 'scoped-pool';
@@ -12,19 +12,11 @@ import { listen, serverScope, start } from './server.ts';
 
 const doors = (scope: Scope) => scope.tree().children.filter(({ name }) => name === 'http server').length;
 
-/** Sends a request, and gives the head of the answer. */
-async function headOf(url: string, agent?: Agent): Promise<IncomingMessage> {
-  const [answer] = (await once(get(url, { agent }), 'response')) as [IncomingMessage];
-  answer.resume();
-  await once(answer, 'end');
-  return answer;
-}
-
 describe('scopeServer', () => {
   it('gives each handler the scope of its request, whoever calls it', async () => {
     const waiting: (() => void)[] = [];
     const app = express();
-    // As a session store does that asks for many at once.
+    // As whoever looks many users up at once.
     app.use((_request, _response, next) => {
       waiting.push(next);
       if (waiting.length === 2) for (const each of waiting.splice(0)) each();
@@ -88,15 +80,13 @@ describe('scopeServer', () => {
       }),
     );
     const url = await listen(server);
-    const agent = new Agent({ keepAlive: true });
-    const head = headOf(url, agent);
+    const answered = fetch(url);
     await until(() => scope.tree().children.length === 2);
     const closed = scope.close();
     await sleep(5);
     answer();
-    expect((await head).headers.connection).toBe('close');
+    expect((await answered).headers.get('connection')).toBe('close');
     await closed;
-    agent.destroy();
   });
 
   it('is ready no more once it is cancelled, and does not take over a server then', async () => {
@@ -135,18 +125,20 @@ describe('scopeServer', () => {
       end = () => response.end();
     });
     scopeServer(scope, server);
-    const front = createTcpServer((socket) => void server.emit('connection', socket)).listen(0, '127.0.0.1');
+    const sockets: Socket[] = [];
+    const front = createTcpServer((socket) => {
+      sockets.push(socket);
+      server.emit('connection', socket);
+    }).listen(0, '127.0.0.1');
     await once(front, 'listening');
-    const agent = new Agent({ keepAlive: true });
-    const sent = get(`http://127.0.0.1:${(front.address() as AddressInfo).port}`, { agent });
-    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    const answer = await fetch(`http://127.0.0.1:${(front.address() as AddressInfo).port}`);
     const closed = scope.close();
     await sleep(5);
     end();
-    answer.resume();
-    await Promise.all([once(answer.socket, 'close'), closed]);
+    expect(await answer.text()).toBe('begun');
+    await closed;
+    expect(sockets.map((socket) => socket.destroyed)).toEqual([true]);
     front.close();
-    agent.destroy();
   });
 });
 
