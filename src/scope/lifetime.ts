@@ -22,7 +22,7 @@ export class Lifetime extends Keeping {
   /** The scope whose pools are used here: the nearest root or isolated scope. */
   readonly root: Lifetime;
   readonly limits: Limits;
-  /** @internal Its own, or that which the scope around it had when this one was opened. */
+  /** Its own, or that which the scope around it had when this one was opened. */
   quota: QuotaLimits | undefined;
   /** @internal Told when an acquire in it, or below it, waits until others give back, for its pool may open no more. */
   declare onCrowded?: (pool: string, max: number) => void;

@@ -8,7 +8,7 @@ export type RequestLike = Pick<IncomingMessage, 'method' | 'url'> | Pick<Request
 
 /** Settings of the scopes of requests. */
 export interface RequestOptions {
-  /** What the scope of a request is called in errors and in `scope.tree()`, such as `GET /users`. Default: method and path. */
+  /** What the scope of a request is called in errors and in `scope.tree()`, by its `method` and `url`, of which Node gives the path and fetch all. Default: method and path. */
   readonly name?: ((request: RequestLike) => string) | undefined;
   /**
    * How long a request may take, in milliseconds, until its scope is cancelled: acquires that wait are refused, and none

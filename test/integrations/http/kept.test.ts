@@ -3,7 +3,7 @@ import { pipeline, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import express from 'express';
-import { currentScope, definePool, type Pool, Scope, withRoot } from 'scoped-pool';
+import { currentScope, definePool, type Pool, Scope, withRoot, withScope } from 'scoped-pool';
 import { type RequestOptions, scopeServer } from 'scoped-pool/http';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../support/until.ts';
@@ -115,6 +115,16 @@ describe('A connection that a scope keeps', () => {
       breakIt();
       expect(await Promise.all([root.lease(store), root.lease(store)])).toMatchObject([{ id: 2 }, { id: 2 }]);
     });
+  });
+
+  it('is one of a deadlock, whichever of several that were taken at once', async () => {
+    const stores = [plainPool(), plainPool()];
+    await withRoot(() =>
+      withScope(async (scope) => {
+        await Promise.all(stores.map((store) => scope.lease(store)));
+        for (const store of stores) await expect(store.use(() => {})).rejects.toMatchObject({ code: 'ERR_POOL_DEADLOCK' });
+      }),
+    );
   });
 
   it('is named after its scope, wherever it is shown', async () => {
