@@ -42,7 +42,10 @@ export function hold<T, R>(lease: Lease<T>, fn: UseFunction<T, R>, onLost?: () =
 /** The innermost lease that the code of a frame holds: by its `use(fn)`, else by a scope that waits for it. */
 export function heldIn({ held, work }: Frame): Lease<unknown> | undefined {
   if (held) return held as Lease<unknown>;
-  for (let at = work as Work | undefined; at; at = at.outer) if (at.scope.held) return at.scope.held as Lease<unknown>;
+  // What a scope keeps comes back without waiting for what runs in the background.
+  for (let at = work as Work | undefined; at && !at.background; at = at.outer) {
+    if (at.scope.held) return at.scope.held as Lease<unknown>;
+  }
   return undefined;
 }
 

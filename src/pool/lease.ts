@@ -94,14 +94,15 @@ export class Lease<T> extends Nested<T> implements api.Lease<T>, Kept {
 
   /** Whether it has ended, or its resource. */
   get isBroken(): boolean {
-    return this.#slot === undefined || (this.#slot.reason !== undefined && !this.#slot.isSound);
+    return this.ended || this.#slot?.reason === 'dead';
   }
 
   /** From now on it ends with its scope, last of all. What the scope kept before is around it, as that is around all else there. */
   keep(): void {
     const { scope } = this;
-    this.enclosing ??= scope.held as Lease<unknown> | undefined;
     this.isKept = true;
+    // Not the lease in whose use(fn) it was taken, which other code of the scope does not hold.
+    this.encloseIn(scope.held as Lease<unknown> | undefined);
     scope.held = this;
     scope.keep(this);
   }

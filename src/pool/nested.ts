@@ -75,6 +75,12 @@ export abstract class Nested<T> {
     if (wasThere && this.inside.size === 0 && this.slot) this.slot.stuck--;
   }
 
+  /** What is around it from now on, and around its place in a quota. */
+  protected encloseIn(outer: Lease<unknown> | undefined): void {
+    if (this.permit) this.permit.encloseIn(outer);
+    else this.enclosing = outer;
+  }
+
   /** Nothing is around it or waits in it any more: ended ones that did not let go would link all there ever were. */
   protected unlink(slot: Slot<T>): void {
     if (this.inside.size > 0) slot.stuck--;

@@ -48,7 +48,8 @@ export class Closing {
       this.#errors.push(...(await cleanup.unwind(this.#scope)));
       // A closer may have begun something, too.
     } while (!running.isEmpty || !cleanup.isEmpty);
-    holdings.endKept(this.#scope.isStopped || hasLeftBehind(this.#errors));
+    if (hasLeftBehind(this.#errors)) this.#scope.noteLeftBehind();
+    holdings.endKept(this.#scope.isStopped || this.#scope.hasLeftBehind);
     this.#revoke();
     do {
       this.#errors.push(...(await holdings.closeSingles()));

@@ -14,6 +14,8 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   next: Lifetime | undefined;
   /** The children of its parent. */
   list: List<Lifetime> | undefined;
+  /** @internal Whether code of it, or of a scope below it, was given up and may go on. */
+  hasLeftBehind = false;
   /** @internal The newest lease that it keeps. */
   held: object | undefined;
 
@@ -51,6 +53,12 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   /** @internal Has what it owns to its end, from now on. */
   keep(belonging: Kept): void {
     this.contents.holdings.keep(belonging);
+  }
+
+  /** @internal What was given up may use what the scopes above keep. */
+  noteLeftBehind(): void {
+    this.hasLeftBehind = true;
+    this.parent?.noteLeftBehind();
   }
 
   /** @internal What {@link addSingle} has stored. */

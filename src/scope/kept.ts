@@ -40,7 +40,11 @@ export class KeptLeases {
     }
     const taking = acquire().then((lease) => {
       const kept = lease as Keepable<R>;
-      kept.keep();
+      if (typeof kept.keep === 'function') kept.keep();
+      else {
+        lease.release();
+        throw wrong(pool);
+      }
       return kept;
     });
     this.#leases.set(pool, taking);
@@ -57,6 +61,10 @@ export class KeptLeases {
 /** @throws InvalidOptionError */
 export function checkLender(pool: unknown): void {
   const { name, acquire } = (pool ?? {}) as Partial<Lender<unknown>>;
-  if (typeof name === 'string' && typeof acquire === 'function') return;
-  throw new InvalidOptionError({ where: 'scope.lease()', option: 'its pool', expected: 'a pool, as definePool() gives it', actual: pool });
+  if (typeof name !== 'string' || typeof acquire !== 'function') throw wrong(pool);
+}
+
+function wrong(pool: unknown): InvalidOptionError {
+  const expected = 'a pool, as definePool() gives it, which lends by itself';
+  return new InvalidOptionError({ where: 'scope.lease()', option: 'its pool', expected, actual: pool });
 }

@@ -4,6 +4,7 @@ import { ScopeClosedError } from '../errors.ts';
 import { BRAND, isBranded } from './brand.ts';
 import { type Closer, type CloserOptions, STOP_TIMEOUT_MS } from './cleanup.ts';
 import { checkCopy } from './copy.ts';
+import { isRefusal } from './failures.ts';
 import { checkLender, KeptLeases, type Lender } from './kept.ts';
 import { Lifetime } from './lifetime.ts';
 import { listen, type Source } from './listen.ts';
@@ -128,7 +129,16 @@ export class Scope extends Lifetime implements AsyncDisposable {
    *
    * @throws InvalidOptionError, and what `pool.acquire()` throws; the next call then tries again.
    */
-  async lease<R>(pool: Lender<R>): Promise<R> {
+  lease<R>(pool: Lender<R>): Promise<R> {
+    const leased: Promise<R> = this.#lease(pool).catch((error: unknown) => {
+      // It is reported, where it is nobody's fault but of who did not await it.
+      if (isRefusal(error)) leased.catch(() => {});
+      throw error;
+    });
+    return leased;
+  }
+
+  async #lease<R>(pool: Lender<R>): Promise<R> {
     checkLender(pool);
     this.admit();
     this.#kept ??= new KeptLeases();

@@ -3,6 +3,8 @@ import type { Lifetime } from './lifetime.ts';
 /** Something that a scope waits for before it closes: a task, the body of `withScope`, a closer. */
 export interface Work {
   readonly scope: Lifetime;
+  /** Whether its scope does not wait for it. */
+  readonly background?: boolean;
   /** The work it was begun in and that, as a rule, awaits it. */
   outer: Work | undefined;
   ended: boolean;

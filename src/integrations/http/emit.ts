@@ -17,6 +17,8 @@ interface Framed {
 /** Has the listeners of an emitter run in a frame, whenever they were added; body parsers and streams call from outside. */
 export function emitIn(frame: Frame, emitter: IncomingMessage | ServerResponse): void {
   const framed = emitter as Framed;
+  // Of a response that another request has already, as within an internal redirect.
+  if (framed[FRAME]) return;
   framed[FRAME] = frame;
   framed[EMIT] = framed.emit;
   framed.emit = emitInside;

@@ -5,7 +5,7 @@ import { InvalidOptionError } from '../../errors.ts';
 import { Scope } from '../../scope/index.ts';
 import { handle, type Listener } from './listener.ts';
 import { type RequestOptions, rulesOf } from './options.ts';
-import { JOINED, scopeOfMessage } from './request-scope.ts';
+import { JOINED, type RequestScope, scopeOfMessage } from './request-scope.ts';
 
 /** By which a server tells of a request. */
 const REQUESTS: readonly unknown[] = ['request', 'checkContinue', 'checkExpectation'];
@@ -15,8 +15,8 @@ const HANDED_OVER: readonly unknown[] = ['upgrade', 'connect'];
 
 /** How often connections are closed that have become idle. */
 const SWEEP_MS = 50;
-/** How long answers may take that are on their way when the requests have been cancelled. */
-const LAST_MS = 1_000;
+/** How long answers may take that are on their way when the requests have been cancelled: less than the scope waits for the server. */
+const LAST_MS = 900;
 
 /**
  * Gives a server, whoever has made it, a scope: its requests are handled as `scopeListener` says, and when the scope
@@ -35,9 +35,12 @@ export function scopeServer<S extends NetServer>(scope: Scope, server: S, option
   const rules = rulesOf(where, scope, options);
   checkServer(where, server);
   const all = trackSockets(server, 'connection');
-  // Over which no request has come yet: Node does not count them as idle. Of TLS a request knows the socket inside alone.
-  const fresh = trackSockets(server, 'setSecureContext' in server ? 'secureConnection' : 'connection');
-  keepDoor(scope, server, { all, fresh });
+  // Of TLS a request knows the socket inside alone.
+  const inner = 'setSecureContext' in server ? 'secureConnection' : 'connection';
+  // Over which no request has come yet: Node does not count them as idle.
+  const fresh = trackSockets(server, inner);
+  const speaking = trackSockets(server, inner);
+  keepDoor(scope, server, { all, fresh, speaking });
   const { emit } = server;
   server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
     const told = [event, ...args];
@@ -78,24 +81,32 @@ function joining(listener: Listener): Listener {
 
 /** While the server listens, a child that is opened by hand: it is closed first of all, while requests, children, too, are waited for. */
 function keepDoor(scope: Scope, server: Server, sockets: Sockets): void {
-  const open = (): Scope => {
-    const opened = new Scope({ parent: scope, name: 'http server' });
-    const close = () => {
-      for (const request of scope.children) (request as { endConnection?(): void }).endConnection?.();
-      return stop(server, sockets, scope.signal);
-    };
-    opened.onClose(close, { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
-    return opened;
-  };
-  let door = open();
-  server.on('close', () => {
-    // What fails is told to whoever closes the scope.
-    if (door.state === 'open') void door.close().catch(() => {});
-  });
+  let shut = openDoor(scope, server, sockets);
+  server.on('close', () => shut());
   // Once more, after it was closed.
   server.on('listening', () => {
-    if (door.state !== 'open' && scope.state === 'open' && !scope.isStopped) door = open();
+    if (scope.state === 'open' && !scope.isStopped && shut()) shut = openDoor(scope, server, sockets);
   });
+}
+
+/** @returns takes the door away, and says whether it is gone. */
+function openDoor(scope: Scope, server: Server, sockets: Sockets): () => boolean {
+  let isClosed = false;
+  const door = new Scope({ parent: scope, name: 'http server' });
+  const close = () => {
+    // By somebody else, and it may listen again.
+    if (isClosed) return;
+    for (const request of scope.children) (request as Partial<Ending>).endConnection?.(sockets.speaking);
+    return stop(server, sockets, scope.signal);
+  };
+  door.onClose(close, { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
+  return () => {
+    if (door.state === 'open' && !server.listening) {
+      isClosed = true;
+      void door.close();
+    }
+    return door.state !== 'open';
+  };
 }
 
 /** The sockets that are open, of those that such an event tells of. */
@@ -108,11 +119,16 @@ function trackSockets(server: Server, event: 'connection' | 'secureConnection'):
   return sockets;
 }
 
+/** What is called of a request, of whichever copy of the library. */
+type Ending = Pick<RequestScope, 'endConnection'>;
+
 /** The connections of a server. */
 interface Sockets {
   /** With those that speak no HTTP any more, or not yet: server.closeAllConnections() leaves them open. */
   readonly all: ReadonlySet<Socket>;
   readonly fresh: ReadonlySet<Socket>;
+  /** Over which requests come. */
+  readonly speaking: ReadonlySet<Socket>;
 }
 
 /** Resolves when all its connections are closed. */

@@ -6,6 +6,7 @@ import express from 'express';
 import { currentScope, definePool, type Pool, Scope, withRoot, withScope } from 'scoped-pool';
 import { type RequestOptions, scopeServer } from 'scoped-pool/http';
 import { describe, expect, it } from 'vitest';
+import { uncaught } from '../../support/events.ts';
 import { until } from '../../support/until.ts';
 import { listen, serverScope } from './server.ts';
 
@@ -138,6 +139,75 @@ describe('A connection that a scope keeps', () => {
     });
   });
 
+  it('is no deadlock of those who may wait, for it was taken inside a use(fn) that goes on', async () => {
+    const store = plainPool(2);
+    const uses = () =>
+      withScope((scope) =>
+        Promise.all([
+          store.use(async () => {
+            await scope.lease(store);
+            await sleep(250);
+            return 'first';
+          }),
+          sleep(20).then(() => store.use(() => 'second')),
+        ]),
+      );
+    expect(await withRoot(uses)).toEqual(['first', 'second']);
+  });
+
+  it('is no deadlock of a background task, which it does not wait for', async () => {
+    const store = plainPool();
+    const task = ({ signal }: { signal: AbortSignal }) => store.use(() => {}, { signal });
+    const done = withRoot(() =>
+      withScope(async (scope) => {
+        await scope.lease(store);
+        scope.spawn(task, { background: true });
+        await sleep(200);
+        return 'done';
+      }),
+    );
+    expect(await done).toBe('done');
+  });
+
+  it('is the same while its pool closes', async () => {
+    const store = plainPool();
+    await withRoot(async (root) => {
+      const connection = await root.lease(store);
+      const closed = store.close({ graceMs: 50 });
+      expect(await root.lease(store)).toBe(connection);
+      await closed;
+    });
+  });
+
+  it('need not be awaited', async () => {
+    const store = plainPool();
+    const unhandled = uncaught('unhandledRejection');
+    const onSuppressed = () => {};
+    const leave = () =>
+      withScope(
+        async (scope) => {
+          void scope.lease(store);
+          await sleep(5);
+        },
+        { onSuppressed },
+      );
+    await withRoot(() => store.use(leave));
+    await sleep(5);
+    expect(unhandled).toEqual([]);
+  });
+
+  it('is closed where a scope below has left something behind', async () => {
+    const store = plainPool();
+    await withRoot(async () => {
+      await withScope(async (scope) => {
+        await scope.lease(store);
+        const below = withScope((inner) => void inner.spawn(() => sleep(100)), { graceMs: 5, cancelMs: 5 });
+        await expect(below).rejects.toMatchObject({ code: 'ERR_SCOPE_TIMEOUT' });
+      });
+      await until(() => store.stats().closedBy.destroyed === 1);
+    });
+  });
+
   it('can be had of pools alone', async () => {
     await withRoot(async (root) => {
       for (const wrong of [undefined, {}]) {
@@ -146,6 +216,14 @@ describe('A connection that a scope keeps', () => {
           message: expect.stringMatching(/^scope\.lease\(\): its pool must be a pool/),
         });
       }
+      const store = plainPool();
+      const acquire = async () => {
+        const lease = await store.acquire();
+        return { resource: lease.resource, release: () => lease.release() };
+      };
+      const wrapped = { name: 'wrapped', acquire };
+      await expect(root.lease(wrapped as never)).rejects.toThrow('which lends by itself');
+      expect(store.stats().inUse).toBe(0);
     });
   });
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import { createServer, IncomingMessage, request, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
@@ -117,6 +117,48 @@ describe('scopeServer', () => {
     expect(again.listening).toBe(false);
   });
 
+  it('leaves a server alone that listens again, however soon', async () => {
+    const scope = serverScope();
+    const server = scopeServer(scope, createServer()).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    server.close(() => server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    await sleep(50);
+    expect([server.listening, doors(scope)]).toEqual([true, 1]);
+  });
+
+  it('leaves the connections of other servers alone', async () => {
+    const scope = serverScope();
+    const [one, other] = [0, 1].map(() =>
+      scopeServer(
+        scope,
+        createServer((_, response) => void setTimeout(() => response.end(), 50)),
+      ),
+    ) as [Server, Server];
+    const url = await listen(one);
+    await listen(other);
+    const answered = fetch(url);
+    await until(() => scope.tree().children.some(({ name }) => name === 'GET /'));
+    other.close();
+    expect((await answered).headers.get('connection')).toBe('keep-alive');
+  });
+
+  it('cuts a WebSocket off before its scope would give up', async () => {
+    const scope = serverScope();
+    const server = scopeServer(scope, createServer());
+    server.on('upgrade', (_, socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'));
+    const url = await listen(server);
+    const sent = request(url, { headers: { connection: 'upgrade', upgrade: 'x' } });
+    sent.end();
+    const [, socket] = await once(sent, 'upgrade');
+    const cut = once(
+      socket.on('error', () => {}),
+      'close',
+    );
+    await scope.close({ graceMs: 20 });
+    await cut;
+  });
+
   it('ends connections that were handed to it, as by another server', async () => {
     const scope = serverScope();
     let end = () => {};
@@ -162,6 +204,17 @@ describe('A request', () => {
     await fetch(url).catch(() => {});
     await until(() => scope.tree().children.length === 0);
     expect([await (await fetch(`${url}/fine`)).text(), told, errors]).toMatchObject(['fine', [{ message: 'handler' }], []]);
+  });
+
+  it('may be handled by a request of its own making', async () => {
+    const scope = serverScope();
+    const inner = scopeListener(scope, (incoming, response) => void response.end(`inner ${incoming.url}`));
+    const { url } = await start((incoming, response) => {
+      const made = new IncomingMessage(incoming.socket);
+      inner(Object.assign(made, { method: 'GET', url: '/made' }), response);
+    });
+    expect(await (await fetch(url)).text()).toBe('inner /made');
+    await until(() => scope.tree().children.length === 0);
   });
 
   it('may go on for graceMs once it is answered, whatever its timeoutMs', async () => {
