@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { enterFrame, type Frame } from '../../context.ts';
 import { ClientGoneError } from '../../errors.ts';
 import { refuse } from './answer.ts';
@@ -72,10 +71,9 @@ export class RequestScope extends Handling {
     refuse(response, this.abort.reason);
   }
 
-  /** A server closes, with these connections: its connection is not to be used again, where its client can still be told. */
-  endConnection(sockets: ReadonlySet<Socket>): void {
-    const response = this.#response;
-    if (response && !response.headersSent && sockets.has(response.req.socket)) response.shouldKeepAlive = false;
+  /** The server closes: the connection is not to be used again, where its client can still be told. */
+  endConnection(): void {
+    if (this.#response && !this.#response.headersSent) this.#response.shouldKeepAlive = false;
   }
 
   /** Of code that gives no promise nobody knows when it has ended. */

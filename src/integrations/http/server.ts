@@ -35,12 +35,9 @@ export function scopeServer<S extends NetServer>(scope: Scope, server: S, option
   const rules = rulesOf(where, scope, options);
   checkServer(where, server);
   const all = trackSockets(server, 'connection');
-  // Of TLS a request knows the socket inside alone.
-  const inner = 'setSecureContext' in server ? 'secureConnection' : 'connection';
-  // Over which no request has come yet: Node does not count them as idle.
-  const fresh = trackSockets(server, inner);
-  const speaking = trackSockets(server, inner);
-  keepDoor(scope, server, { all, fresh, speaking });
+  // Over which no request has come yet: Node does not count them as idle. Of TLS a request knows the socket inside alone.
+  const fresh = trackSockets(server, 'setSecureContext' in server ? 'secureConnection' : 'connection');
+  keepDoor(scope, server, { all, fresh });
   const { emit } = server;
   server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
     const told = [event, ...args];
@@ -96,7 +93,7 @@ function openDoor(scope: Scope, server: Server, sockets: Sockets): () => boolean
   const close = () => {
     // By somebody else, and it may listen again.
     if (isClosed) return;
-    for (const request of scope.children) (request as Partial<Ending>).endConnection?.(sockets.speaking);
+    for (const request of scope.children) (request as Partial<Ending>).endConnection?.();
     return stop(server, sockets, scope.signal);
   };
   door.onClose(close, { name: 'http server', timeoutMs: Number.POSITIVE_INFINITY });
@@ -127,8 +124,6 @@ interface Sockets {
   /** With those that speak no HTTP any more, or not yet: server.closeAllConnections() leaves them open. */
   readonly all: ReadonlySet<Socket>;
   readonly fresh: ReadonlySet<Socket>;
-  /** Over which requests come. */
-  readonly speaking: ReadonlySet<Socket>;
 }
 
 /** Resolves when all its connections are closed. */

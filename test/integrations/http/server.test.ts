@@ -208,6 +208,7 @@ describe('A request', () => {
 
   it('may be handled by a request of its own making', async () => {
     const scope = serverScope();
+    const errors = uncaught('uncaughtException');
     const inner = scopeListener(scope, (incoming, response) => void response.end(`inner ${incoming.url}`));
     const { url } = await start((incoming, response) => {
       const made = new IncomingMessage(incoming.socket);
@@ -215,6 +216,7 @@ describe('A request', () => {
     });
     expect(await (await fetch(url)).text()).toBe('inner /made');
     await until(() => scope.tree().children.length === 0);
+    expect(errors).toEqual([]);
   });
 
   it('may go on for graceMs once it is answered, whatever its timeoutMs', async () => {
