@@ -13,7 +13,7 @@ export default defineConfig({
     alias: [
       { find: /^scoped-pool$/, replacement: source('index.ts') },
       { find: /^scoped-pool\/(bullmq|http)$/, replacement: source('integrations/$1/index.ts') },
-      { find: /^scoped-pool\/(redis|testing)$/, replacement: source('$1/index.ts') },
+      { find: /^scoped-pool\/(redis|pubsub|testing)$/, replacement: source('$1/index.ts') },
     ],
   },
   test: {

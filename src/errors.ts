@@ -355,14 +355,21 @@ export class FactoryTimeoutError extends ScopedPoolError {
   }
 }
 
+/** How far an attempt to connect has come, and what that means. */
+const CONNECT_STEPS = {
+  connecting: 'it was not reached',
+  greeting: 'the server let us in and did not greet: it is blocked, or something else listens there',
+  subscribing: 'the server greeted and did not acknowledge the subscriptions: it is blocked, or the connection is dead',
+};
+
 /** Redis was not ready for commands within `connectTimeoutMs`; the `cause` is what it said meanwhile, if anything. */
 export class ConnectTimeoutError extends ScopedPoolError {
   readonly code = 'ERR_CONNECT_TIMEOUT';
 
-  constructor(pool: string, reached: boolean, ms: number, cause?: unknown) {
-    const state = reached ? 'the server let us in and did not greet: it is blocked, or something else listens there' : 'it was not reached';
+  /** @param owner Whose connection it was to be: `pool "redis"`. */
+  constructor(owner: string, step: keyof typeof CONNECT_STEPS, ms: number, cause?: unknown) {
     super(
-      `pool "${pool}": no connection to Redis within ${ms} ms: ${state}. See whether host and port are right, or raise connectTimeoutMs`,
+      `${owner}: no connection to Redis within ${ms} ms: ${CONNECT_STEPS[step]}. See whether host and port are right, or raise connectTimeoutMs`,
       cause,
     );
   }
@@ -376,8 +383,9 @@ export class ServerFullError extends ScopedPoolError {
   /** What the server said. */
   readonly reply: string;
 
-  constructor(pool: string, reply: Error) {
-    super(`pool "${pool}": Redis lets no more connections in: ${redact(reply.message)}. ${FULL}`, reply);
+  /** @param owner Whose connection it was to be: `pool "redis"`. */
+  constructor(owner: string, reply: Error) {
+    super(`${owner}: Redis lets no more connections in: ${redact(reply.message)}. ${FULL}`, reply);
     this.reply = reply.message;
   }
 }
@@ -696,5 +704,65 @@ export class RequestTimeoutError extends RetryLaterError {
 
   constructor(request: string, timeoutMs: number) {
     super(`request "${request}": not answered within ${timeoutMs} ms (timeoutMs). See what it waits for, or raise timeoutMs`);
+  }
+}
+
+/** A subscriber has lost its connection without anybody saying so: nothing came, not even the answer to a PING. */
+export class HeartbeatTimeoutError extends ScopedPoolError {
+  readonly code = 'ERR_HEARTBEAT_TIMEOUT';
+
+  constructor(subscriber: string, silentMs: number, pongMs: number) {
+    super(
+      `subscriber "${subscriber}": nothing came for ${Math.round(silentMs)} ms, though it was asked (pongMs ${pongMs}). ` +
+        'Another connection is made; messages may be missing, see gap',
+    );
+  }
+}
+
+/** A subscriber's connection answers, but what is published does not come over it. */
+export class DeliveryStoppedError extends ScopedPoolError {
+  readonly code = 'ERR_DELIVERY_STOPPED';
+
+  constructor(subscriber: string, missed: number, everyMs: number) {
+    super(
+      `subscriber "${subscriber}": ${missed} probes in a row were published and did not come within ${everyMs} ms (deliveryProbe), ` +
+        'though the server answers: it may be one that nobody publishes to any more. Another connection is made; messages may be missing, see gap',
+    );
+  }
+}
+
+/** The server lets a subscriber in no more, or not to its channels; to try again is of no use. The `cause` is what it said. */
+export class SubscriberRefusedError extends ScopedPoolError {
+  readonly code = 'ERR_SUBSCRIBER_REFUSED';
+
+  /** @param names Of the channels that it is refused, where it is not the whole subscriber. */
+  constructor(subscriber: string, cause: Error, names: readonly string[] = []) {
+    const what = names.length === 0 ? 'it' : `it ${names.map((name) => show(name)).join(', ')}`;
+    super(
+      `subscriber "${subscriber}": the server refuses ${what} (${redact(cause.message)}). Correct user and password, ` +
+        'or what the user may do (its channels, too), and subscribe again',
+      cause,
+    );
+  }
+}
+
+/** A subscriber, or the scope that it belongs to, is closed. */
+export class SubscriberClosedError extends ScopedPoolError {
+  readonly code = 'ERR_SUBSCRIBER_CLOSED';
+
+  constructor(subscriber: string) {
+    super(`subscriber "${subscriber}" is closed. Create another one, in a scope that lives as long as it is needed`);
+  }
+}
+
+/** Messages came faster than they were taken, and were not to be dropped. */
+export class SubscriberOverflowError extends ScopedPoolError {
+  readonly code = 'ERR_SUBSCRIBER_OVERFLOW';
+
+  constructor(subscriber: string, max: number) {
+    super(
+      `subscriber "${subscriber}": more than ${max} messages (maxBuffered) wait for a consumer that is too slow. ` +
+        'Take them faster, raise maxBuffered, or let overflow drop some',
+    );
   }
 }

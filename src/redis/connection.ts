@@ -12,10 +12,14 @@ const CLOSE_MS = 500;
 const CLOSE_UNANSWERED_MS = 20;
 
 /** What a connection is made of. */
-export interface ConnectionConfig extends Equipment {
+export interface ConnectionConfig {
+  /** Part of the name that `CLIENT LIST` shows. */
+  readonly name: string;
+  /** Whose it is, for errors: `pool "redis"`. */
+  readonly owner: string;
   readonly url: string | undefined;
   readonly options: RedisOptions;
-  /** Part of the name that `CLIENT LIST` shows. */
+  /** The same, in front of it. */
   readonly service: string;
   readonly connectTimeoutMs: number;
 }
@@ -33,7 +37,14 @@ const ONE_CONNECTION: RedisOptions = {
 };
 
 /** Connects, and resolves when the server has greeted; to be called in the context that the socket is to live in. */
-export async function connect(config: ConnectionConfig, signal: AbortSignal): Promise<Redis> {
+export async function connect(config: ConnectionConfig & Equipment, signal: AbortSignal): Promise<Redis> {
+  const connection = await dial(config, signal);
+  equip(connection, config);
+  return connection;
+}
+
+/** Connects, with nothing that looks after its commands. */
+export async function dial(config: ConnectionConfig, signal: AbortSignal): Promise<Redis> {
   const connection = create(config);
   try {
     await connected(connection, config, signal);
@@ -41,12 +52,11 @@ export async function connect(config: ConnectionConfig, signal: AbortSignal): Pr
     cut(connection);
     throw withoutArguments(error);
   }
-  equip(connection, config);
   return connection;
 }
 
-function create({ pool, service, url, options: given }: ConnectionConfig): Redis {
-  const connectionName = `sp:${service}:${pool}:${whoWeAre()}`.replace(/[^\x21-\x7e]/g, '-');
+function create({ name, service, url, options: given }: ConnectionConfig): Redis {
+  const connectionName = `sp:${service}:${name}:${whoWeAre()}`.replace(/[^\x21-\x7e]/g, '-');
   const options: RedisOptions = { ...given, ...ONE_CONNECTION, connectTimeout: 0, connectionName };
   return url === undefined ? new Redis(options) : new Redis(url, options);
 }
@@ -56,13 +66,13 @@ function whoWeAre(): string {
   return isMainThread ? `${process.pid}` : `${process.pid}.${threadId}`;
 }
 
-function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConfig, signal: AbortSignal): Promise<void> {
+function connected(connection: Redis, { owner, connectTimeoutMs }: ConnectionConfig, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     let cause: Error | undefined;
     const timer = after(connectTimeoutMs, () => {
       // With TLS there may be a server that does not shake hands.
       const reached = connection.stream?.connecting === false;
-      reject(new ConnectTimeoutError(pool, reached, connectTimeoutMs, cause && withoutArguments(cause)));
+      reject(new ConnectTimeoutError(owner, reached ? 'greeting' : 'connecting', connectTimeoutMs, cause && withoutArguments(cause)));
     });
     connection.on('error', (error) => {
       cause = error;
@@ -72,7 +82,7 @@ function connected(connection: Redis, { pool, connectTimeoutMs }: ConnectionConf
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     // ioredis says only that the connection is closed; why, it has said before.
     const connecting = connection.connect().catch((error: unknown) => Promise.reject(cause ?? error));
-    const hushed = hearRefusal(pool, connection, reject);
+    const hushed = hearRefusal(owner, connection, reject);
     connecting
       .finally(() => {
         cancel(timer);

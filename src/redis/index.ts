@@ -6,14 +6,14 @@ import { closeBeside } from './beside.ts';
 import type { RedisClusterPool } from './cluster/api.ts';
 import { ClusterPool } from './cluster/cluster-pool.ts';
 import { checkRedisClusterPool, optionsOf, type RedisClusterPoolOptions } from './cluster/options.ts';
+import { connectionConfig } from './config.ts';
 import { type ConnectionConfig, connect, disconnect, isFinal, isUsable, onDead, ping } from './connection.ts';
 import { Demotion } from './demotion.ts';
-import { conditionOf } from './equip.ts';
+import { conditionOf, type Equipment } from './equip.ts';
 import { guard, leave } from './guard.ts';
 import type { Redis } from './ioredis.ts';
-import { checkRedisPool, ioredisOptions, type RedisPoolOptions } from './options.ts';
+import { checkRedisPool, type RedisPoolOptions } from './options.ts';
 import { CommandPool } from './redis-pool.ts';
-import { followingSentinels } from './sentinel.ts';
 
 export type { RedisCommands, RedisPool, UseOptions } from './api.ts';
 export type { ClusterInspection, RedisClusterPool } from './cluster/api.ts';
@@ -47,13 +47,9 @@ export function defineRedisClusterPool(name: string, options: RedisClusterPoolOp
 
 /** @param demotion One for all connections to a server. */
 function settingsOf(name: string, options: RedisPoolOptions, demotion = new Demotion()): PoolSettings<Redis> {
-  const connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
-  const config: Omit<ConnectionConfig, 'scope'> = {
+  const config: ConnectionConfig & Omit<Equipment, 'scope'> = {
+    ...connectionConfig('pool', name, options),
     pool: name,
-    url: options.url,
-    options: followingSentinels(ioredisOptions(options), connectTimeoutMs),
-    service: options.service ?? process.env.npm_package_name ?? 'node',
-    connectTimeoutMs,
     commandTimeoutMs: options.commandTimeoutMs ?? 5_000,
     demotion,
   };

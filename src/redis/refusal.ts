@@ -12,14 +12,14 @@ const REFUSAL = /^(?:ERR max number of clients|DENIED )/;
  *
  * @returns what ends the listening.
  */
-export function hearRefusal(pool: string, connection: Redis, refuse: (error: Error) => void): () => void {
+export function hearRefusal(owner: string, connection: Redis, refuse: (error: Error) => void): () => void {
   const send = connection.sendCommand;
   let hasBegun = false;
   connection.sendCommand = (command, stream) => {
     if (!hasBegun) holdBack(connection);
     hasBegun = true;
     (command as unknown as SentCommand).promise.catch((error: Error) => {
-      if (REFUSAL.test(error.message)) refuse(/^ERR/.test(error.message) ? new ServerFullError(pool, error) : error);
+      if (REFUSAL.test(error.message)) refuse(/^ERR/.test(error.message) ? new ServerFullError(owner, error) : error);
     });
     return send.call(connection, command, stream);
   };

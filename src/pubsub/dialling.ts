@@ -1,0 +1,117 @@
+import { within } from '../clock.ts';
+import { connectionConfig } from '../redis/config.ts';
+import { type ConnectionConfig, cut, dial } from '../redis/connection.ts';
+import type { ConnectionOptions } from '../redis/options.ts';
+import { Line } from './line.ts';
+import { privateChannel } from './marks.ts';
+import { checkConnect, type SubscriberOptions } from './options.ts';
+import type { Wanted } from './wanted.ts';
+
+/** How long the server may take to publish a mark, in milliseconds. */
+const PUBLISH_MS = 1_000;
+
+/** The options that say where the server is: who gives one of them means no other. */
+const PLACES = ['url', 'host', 'port', 'path', 'sentinels'] as const;
+
+/** Makes lines, one at a time, until it is over. */
+export class Dialling<M> {
+  /** The private channel of all lines. */
+  readonly channel: string;
+  /** Why the last line ended, or could not be made. */
+  error: unknown;
+  readonly #name: string;
+  readonly #options: SubscriberOptions;
+  readonly #wanted: Wanted;
+  readonly #whenOver: Promise<void>;
+  #end: { readonly reason: Error } | undefined;
+  #resolve: () => void = () => {};
+  #connection: ConnectionConfig;
+  #attempt = new AbortController();
+  #line: Line<M> | undefined;
+
+  constructor(name: string, options: SubscriberOptions, wanted: Wanted) {
+    this.#name = name;
+    this.#options = options;
+    this.#wanted = wanted;
+    this.#connection = connectionConfig('subscriber', name, options);
+    this.channel = privateChannel(this.#connection.service, name);
+    this.#whenOver = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get isOver(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Whatever is being made is cut, and nothing is made any more. */
+  end(reason: Error): void {
+    this.#end ??= { reason };
+    this.#resolve();
+    this.#attempt.abort(reason);
+    this.cut();
+  }
+
+  /** Waits, but no longer than until it is over. */
+  async pause(ms: number): Promise<void> {
+    await within(this.#whenOver, ms);
+  }
+
+  /** @throws why there is none. */
+  async open(epoch: number, failures: number): Promise<Line<M>> {
+    this.#connection = await this.#configOf(failures);
+    if (this.#end) throw this.#end.reason;
+    // One for each attempt, or the listeners of all attempts would gather.
+    this.#attempt = new AbortController();
+    const { channel } = this;
+    const { binary = false } = this.#options;
+    const config = { subscriber: this.#name, connection: this.#connection, binary, channel, epoch };
+    const line = await Line.open<M>(config, this.#wanted, this.#attempt.signal);
+    this.#line = line;
+    // It may have been too late to hear of it.
+    if (this.isOver) this.cut();
+    return line;
+  }
+
+  /** Publishes on the private channel, over a connection of its own: not every protocol lets a subscribed one do that. @throws where that is not allowed. */
+  async publish(mark: string): Promise<void> {
+    const { signal } = this.#attempt;
+    const connection = await dial(this.#connection, signal);
+    try {
+      const published = Promise.race([connection.publish(this.channel, mark), this.#whenOver]);
+      if ((await within(published, PUBLISH_MS)) === 'late') throw new Error(`PUBLISH was not answered within ${PUBLISH_MS} ms`);
+    } finally {
+      cut(connection);
+    }
+  }
+
+  /** The line that was made is somebody else's now. */
+  release(): Line<M> | undefined {
+    const line = this.#line;
+    this.#line = undefined;
+    return line;
+  }
+
+  /** The line that was made is of no use. */
+  cut(): void {
+    this.release()?.cut();
+  }
+
+  async #configOf(failures: number): Promise<ConnectionConfig> {
+    const { connect } = this.#options;
+    if (!connect) return this.#connection;
+    const { connectTimeoutMs } = this.#connection;
+    const asked = (async () => connect({ failures, error: this.error }))();
+    const given = await within(Promise.race([asked, this.#whenOver]), connectTimeoutMs);
+    if (given === 'late') throw new Error(`subscriber "${this.#name}": its connect() did not answer within ${connectTimeoutMs} ms`);
+    const options = merged(this.#options, given.value ?? {});
+    checkConnect(this.#name, options);
+    return connectionConfig('subscriber', this.#name, options);
+  }
+}
+
+function merged(options: SubscriberOptions, given: ConnectionOptions): SubscriberOptions {
+  const isElsewhere = PLACES.some((place) => given[place] !== undefined);
+  const without = isElsewhere ? Object.fromEntries(PLACES.map((place) => [place, undefined])) : {};
+  return { ...options, ...without, ...given };
+}

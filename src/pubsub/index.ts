@@ -1,0 +1,27 @@
+import { NoScopeError } from '../errors.ts';
+import { tryCurrentScope } from '../scope/index.ts';
+import { checkSubscriber, type SubscriberOptions } from './options.ts';
+import { Subscriber } from './subscriber.ts';
+
+export type { SubscriberEvents, SubscriberStatus } from './events.ts';
+export type { Overflow } from './inbox.ts';
+export type { DownReason, Gap, GapReason, Message } from './messages.ts';
+export type { ConnectContext, DeliveryProbe, SubscriberOptions } from './options.ts';
+export type { Subscriber } from './subscriber.ts';
+
+/**
+ * Subscribes to channels of Redis until the current scope closes, over a connection of its own that is replaced when
+ * it ends, is silent, or starves. It begins at once; whoever listens in the same tick misses nothing, and
+ * `await subscriber.synced()` waits until everything that is published comes.
+ *
+ * @param name Shown in errors, and in `CLIENT LIST`.
+ * @throws InvalidOptionError, or NoScopeError outside every scope.
+ */
+export function createSubscriber(name: string, options: SubscriberOptions & { readonly binary: true }): Subscriber<Buffer>;
+export function createSubscriber(name: string, options?: SubscriberOptions & { readonly binary?: false | undefined }): Subscriber;
+export function createSubscriber(name: string, options: SubscriberOptions = {}): Subscriber | Subscriber<Buffer> {
+  checkSubscriber(name, options);
+  const scope = tryCurrentScope();
+  if (!scope) throw new NoScopeError(`createSubscriber("${name}")`);
+  return options.binary ? new Subscriber<Buffer>(name, options, scope) : new Subscriber<string>(name, options, scope);
+}

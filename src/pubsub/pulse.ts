@@ -1,0 +1,72 @@
+import { afterIdly, cancel, nextTurn, now, type Timer, wallTime } from '../clock.ts';
+import { type Beat, firstBeat, type HeartbeatRules, onAnswer, onTick } from './heartbeat.ts';
+
+/** What a pulse is taken of, and told. */
+export interface Patient {
+  /** When anything came last, by the clock that never goes back. */
+  readonly heardAt: number;
+  ping(): Promise<unknown>;
+  onPing(rttMs: number): void;
+  onSilence(silentMs: number): void;
+}
+
+/** Asks a connection, again and again, whether it lives, and says so when it does not. */
+export class Pulse {
+  readonly #patient: Patient;
+  readonly #rules: HeartbeatRules;
+  #beat: Beat;
+  #timer: Timer | undefined;
+  #isOver = false;
+  /** By the time of day: nothing that was published before is lost, if the connection breaks. */
+  provenAt: number;
+
+  /** @param provenAt When the connection began to bring everything. */
+  constructor(patient: Patient, rules: HeartbeatRules, provenAt: number) {
+    this.#patient = patient;
+    this.#rules = rules;
+    this.provenAt = provenAt;
+    this.#beat = firstBeat(now(), rules);
+    this.#plan();
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    cancel(this.#timer);
+  }
+
+  #plan(): void {
+    if (this.#isOver) return;
+    cancel(this.#timer);
+    this.#timer = afterIdly(this.#beat.dueAt - now(), () => this.#tick());
+  }
+
+  /** @param isSure What has arrived already has been read. */
+  #tick(isSure = false): void {
+    if (this.#isOver) return;
+    const [beat, action] = onTick(this.#beat, this.#patient.heardAt, now(), this.#rules);
+    if (action === 'dead') {
+      if (!isSure) return void nextTurn().then(() => this.#tick(true));
+      this.stop();
+      return this.#patient.onSilence(now() - Math.max(beat.askedAt ?? 0, this.#patient.heardAt));
+    }
+    this.#beat = beat;
+    if (action === 'ping') this.#ping();
+    this.#plan();
+  }
+
+  #ping(): void {
+    const askedAt = now();
+    const atWall = wallTime();
+    // That it breaks is told otherwise.
+    this.#patient.ping().then(
+      () => {
+        if (this.#isOver) return;
+        this.provenAt = atWall;
+        this.#beat = onAnswer(this.#beat, now(), this.#rules);
+        this.#plan();
+        this.#patient.onPing(now() - askedAt);
+      },
+      () => {},
+    );
+  }
+}
