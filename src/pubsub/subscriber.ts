@@ -217,7 +217,6 @@ export class Subscriber<M extends string | Buffer = string>
     if (this.#ended) return;
     this.#ended = error;
     this.#become(status);
-    this.#letGo();
     this.#wanted.end(error);
     this.#outlets.end(status === 'failed' ? { error } : {});
   }
@@ -225,6 +224,8 @@ export class Subscriber<M extends string | Buffer = string>
   async #close(): Promise<void> {
     this.#end('closed', new SubscriberClosedError(this.name));
     await this.#succession.close();
+    // Not before: until then the scope waits for it.
+    this.#letGo();
   }
 }
 
