@@ -19,6 +19,7 @@ export type { Subscriber } from './subscriber.ts';
  */
 export function createSubscriber(name: string, options: SubscriberOptions & { readonly binary: true }): Subscriber<Buffer>;
 export function createSubscriber(name: string, options?: SubscriberOptions & { readonly binary?: false | undefined }): Subscriber;
+export function createSubscriber(name: string, options: SubscriberOptions): Subscriber | Subscriber<Buffer>;
 export function createSubscriber(name: string, options: SubscriberOptions = {}): Subscriber | Subscriber<Buffer> {
   checkSubscriber(name, options);
   const scope = tryCurrentScope();
