@@ -88,7 +88,7 @@ describe('a server that lets in and never answers', () => {
   });
 
   it('is given up also where it stops to answer before the channels are acknowledged', async () => {
-    const { url, open } = await serverDeafTo(redis(), /subscribe/i);
+    const { url, open } = await serverDeafTo(redis(), /\nsubscribe\r/i);
     const { of } = listening({ url, channels: ['mute'], connectTimeoutMs: 200 });
     await until(() => of('retry').length >= 2);
     expect(of('retry')[0]).toMatchObject({

@@ -292,8 +292,8 @@ describe('iterators', () => {
       const iterator = subscriber[Symbol.asyncIterator]();
       const begun = Date.now();
       for (let number = 0; number < 1_000; number++) void publish('a', `${number}`);
-      await until(() => messages.length === 1_000);
       const ended = Date.now();
+      await until(() => messages.length === 1_000);
       await subscriber.close();
       const items: (Message | Gap)[] = [];
       for await (const item of iterator) items.push(item);
