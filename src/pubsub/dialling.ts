@@ -1,7 +1,8 @@
-import { within } from '../clock.ts';
+import { after, cancel, type Timer, within } from '../clock.ts';
 import { connectionConfig } from '../redis/config.ts';
 import { type ConnectionConfig, cut, dial } from '../redis/connection.ts';
 import type { ConnectionOptions } from '../redis/options.ts';
+import { Bell } from './bell.ts';
 import { Line } from './line.ts';
 import { privateChannel } from './marks.ts';
 import { checkConnect, type SubscriberOptions } from './options.ts';
@@ -22,9 +23,8 @@ export class Dialling<M> {
   readonly #name: string;
   readonly #options: SubscriberOptions;
   readonly #wanted: Wanted;
-  readonly #whenOver: Promise<void>;
+  readonly #over = new Bell();
   #end: { readonly reason: Error } | undefined;
-  #resolve: () => void = () => {};
   #connection: ConnectionConfig;
   #attempt = new AbortController();
   #line: Line<M> | undefined;
@@ -35,9 +35,6 @@ export class Dialling<M> {
     this.#wanted = wanted;
     this.#connection = connectionConfig('subscriber', name, options);
     this.channel = privateChannel(this.#connection.service, name);
-    this.#whenOver = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
   }
 
   get isOver(): boolean {
@@ -47,14 +44,21 @@ export class Dialling<M> {
   /** Whatever is being made is cut, and nothing is made any more. */
   end(reason: Error): void {
     this.#end ??= { reason };
-    this.#resolve();
+    this.#over.ring();
     this.#attempt.abort(reason);
     this.cut();
   }
 
   /** Waits, but no longer than until it is over. */
   async pause(ms: number): Promise<void> {
-    await within(this.#whenOver, ms);
+    if (this.isOver) return;
+    let timer: Timer | undefined;
+    await this.#over.orHeard(
+      new Promise<void>((resolve) => {
+        timer = after(ms, resolve);
+      }),
+    );
+    cancel(timer);
   }
 
   /** @throws why there is none. */
@@ -78,7 +82,7 @@ export class Dialling<M> {
     const { signal } = this.#attempt;
     const connection = await dial(this.#connection, signal);
     try {
-      const published = Promise.race([connection.publish(this.channel, mark), this.#whenOver]);
+      const published = this.#over.orHeard(connection.publish(this.channel, mark));
       if ((await within(published, PUBLISH_MS)) === 'late') throw new Error(`PUBLISH was not answered within ${PUBLISH_MS} ms`);
     } finally {
       cut(connection);
@@ -102,7 +106,7 @@ export class Dialling<M> {
     if (!connect) return this.#connection;
     const { connectTimeoutMs } = this.#connection;
     const asked = (async () => connect({ failures, error: this.error }))();
-    const given = await within(Promise.race([asked, this.#whenOver]), connectTimeoutMs);
+    const given = await within(this.#over.orHeard(asked), connectTimeoutMs);
     if (given === 'late') throw new Error(`subscriber "${this.#name}": its connect() did not answer within ${connectTimeoutMs} ms`);
     const options = merged(this.#options, given.value ?? {});
     checkConnect(this.#name, options);

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { SubscriberClosedError } from '../errors.ts';
 import { abortSignal, checkOptions } from '../options.ts';
 import type { Scope } from '../scope/index.ts';
+import { Bell } from './bell.ts';
 import type { SubscriberEvents, SubscriberStatus } from './events.ts';
 import { tell } from './listening.ts';
 import type { DownReason, Gap, Message } from './messages.ts';
@@ -27,8 +28,8 @@ export class Subscriber<M extends string | Buffer = string>
   #closing: Promise<void> | undefined;
   /** How many wait for it and will be told how it ends. */
   #waiting = 0;
-  #changed: () => void = () => {};
-  #change: Promise<void> = Promise.resolve();
+  /** Of the status. */
+  readonly #changed = new Bell();
   /** Takes back what it has asked of its scope. */
   readonly #letGo: () => void;
 
@@ -42,7 +43,6 @@ export class Subscriber<M extends string | Buffer = string>
     const frame = { scope, work: undefined, held: undefined };
     this.#succession = new Succession({ name, options, wanted: this.#wanted, frame, heir: this.#heir() });
     this.#outlets = new Outlets(name, options);
-    this.#become('connecting');
     this.#letGo = this.#endWith(scope);
     this.#succession.start();
   }
@@ -97,12 +97,16 @@ export class Subscriber<M extends string | Buffer = string>
     const { signal } = options;
     this.#waiting++;
     try {
-      for (let line: object | undefined; ; ) {
+      for (;;) {
         signal?.throwIfAborted();
         if (this.#ended) throw this.#ended;
-        line = this.#succession.line;
-        await unlessAborted(line ? this.#succession.sync() : this.#change, signal);
-        if (line && line === this.#succession.line) return;
+        const { line } = this.#succession;
+        if (!line) {
+          await this.#changed.heard(signal);
+          continue;
+        }
+        const synced = this.#succession.sync().then(() => line);
+        if ((await this.#changed.orHeard(synced, signal)) === this.#succession.line) return;
       }
     } finally {
       this.#waiting--;
@@ -207,10 +211,7 @@ export class Subscriber<M extends string | Buffer = string>
 
   #become(status: SubscriberStatus): void {
     this.#status = status;
-    this.#changed();
-    this.#change = new Promise((resolve) => {
-      this.#changed = resolve;
-    });
+    this.#changed.ring();
   }
 
   #end(status: 'failed' | 'closed', error: Error): void {
@@ -226,20 +227,5 @@ export class Subscriber<M extends string | Buffer = string>
     await this.#succession.close();
     // Not before: until then the scope waits for it.
     this.#letGo();
-  }
-}
-
-/** What the subscriber waits for, unless the signal aborts before. */
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return promise;
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

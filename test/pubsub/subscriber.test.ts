@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, SubscriberClosedError, tryCurrentScope, withRoot } from 'scoped-pool';
 import { createSubscriber, type Gap, type Message, type SubscriberOptions } from 'scoped-pool/pubsub';
@@ -377,6 +378,7 @@ describe('close()', () => {
         await using subscriber = createSubscriber(subscriberName(), { url: redis().url, channels: ['a'] });
         for (let turn = 0; turn < 3; turn++) await subscriber.synced({ signal: AbortSignal.timeout(5_000) });
       }
+      expect(getEventListeners(currentScope().signal, 'abort')).toEqual([]);
     });
     // Of more listeners than an emitter should have.
     expect(seen).toEqual([]);
