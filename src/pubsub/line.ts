@@ -223,7 +223,6 @@ export class Line<M> implements Markable {
       if (channel === this.#config.channel && pattern === undefined) this.#marks.get(`${message}`)?.();
       return;
     }
-    if (this.isStopped) return;
     const { epoch } = this;
     const given: Message<M> =
       pattern === undefined

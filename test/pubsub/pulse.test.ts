@@ -12,9 +12,10 @@ describe('Pulse', () => {
     const patient = {
       heardAt: 0,
       ping: async () => {
-        const answered = redis().observer.ping();
+        // The answer takes 50 ms, and the loop is blocked before it comes.
+        const answered = redis().observer.blpop('nothing', 0.05);
         // Longer than the answer may take, but not by so much that it would be forgiven for that alone.
-        process.nextTick(() => block(RULES.pongMs * 1.3));
+        setTimeout(() => block(RULES.pongMs * 1.3 - 10), 10);
         await answered;
       },
       onPing: () => void told.push('answer'),
