@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { warnings } from '../support/warnings.ts';
-import { listening, proxyTo, serverDeafTo, subscriberName } from './support.ts';
+import { listening, NumberPublisher, proxyTo, serverDeafTo, subscriberName } from './support.ts';
 
 const redis = useRedis();
 const publish = (channel: string, message: string | Buffer) => redis().observer.publish(channel, message);
@@ -156,6 +156,17 @@ describe('a subscriber', () => {
     }
     await until(() => messages.length === 20);
     expect(gaps).toEqual([]);
+  });
+
+  it('asks only in silence, where it is told so', async () => {
+    const { subscriber, messages, of } = listening({ url: redis().url, channels: ['busy'], heartbeat: 'idle', pingMs: 500, pongMs: 500 });
+    await subscriber.synced();
+    const publisher = new NumberPublisher(redis(), 'busy', 100);
+    await sleep(1_200);
+    expect(of('ping')).toEqual([]);
+    const sent = await publisher.stop();
+    await until(() => of('ping').length > 0);
+    expect(messages).toHaveLength(sent);
   });
 
   it('hears no marks of other subscribers by its patterns', async () => {
