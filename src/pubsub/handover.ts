@@ -26,7 +26,7 @@ export type PublishMark = (mark: string) => Promise<unknown>;
  * @throws when the new line is of no use.
  */
 export async function handOver<M>(old: Line<M>, next: Line<M>, publish: PublishMark): Promise<HandedOver> {
-  if (old.isMarkable && next.isMarkable && old.address === next.address) {
+  if (!old.ended && old.isMarkable && next.isMarkable && old.address === next.address) {
     const met = await new Meeting(old, next).hold(publish);
     if (met) return met;
   }
@@ -72,12 +72,15 @@ class Meeting<M> {
     const since = wallTime();
     const begun = now();
     try {
-      const isPublished = await publish(this.#mark).then(
+      const published = publish(this.#mark).then(
         () => true,
         () => false,
       );
+      // What the new line brings waits for it meanwhile.
+      const isPublished = await within(published, Math.max(ANSWER_MS, 2 * this.#next.tookMs));
+      const isFailed = isPublished === 'late' || !isPublished.value;
       // Only the answer may have been lost.
-      if (!isPublished && this.#nextSince === undefined) return undefined;
+      if (isFailed && this.#nextSince === undefined) return undefined;
       await answer(this.#next, this.#nextArrived);
       // As long as the mark took to come to the new line, at the least.
       await this.#waitForOld(Math.min(Math.max(SILENT_MS, now() - begun), ANSWER_MS));

@@ -36,6 +36,8 @@ export class Line<M> implements Markable {
   readonly openedAt = wallTime();
   /** By the time of day: whatever is published from now on comes, unless the line breaks. */
   subscribedAt = 0;
+  /** How long it took to open it. */
+  tookMs = 0;
   /** When anything came last. */
   heardAt = now();
   /** Why it has ended. */
@@ -92,6 +94,7 @@ export class Line<M> implements Markable {
       signal.removeEventListener('abort', onAbort);
     }
     line.subscribedAt = wallTime();
+    line.tookMs = now() - begun;
     return line;
   }
 

@@ -11,7 +11,7 @@ export interface Message<M = string> {
   readonly epoch: number;
 }
 
-/** Messages may be missing: whoever keeps what messages told, such as a cache, has to ask anew. */
+/** Messages may be missing: whoever keeps what messages told, such as a cache, has to ask anew. Instants are by the clock of this process. */
 export interface Gap {
   readonly type: 'gap';
   /** Nothing that was published at this instant or before is lost, in milliseconds since 1970. */

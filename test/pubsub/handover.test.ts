@@ -13,6 +13,7 @@ class FakeLine {
   heardAt = 0;
   ended: Error | undefined;
   pingMs = 0;
+  tookMs = 0;
 
   onMark(mark: string, fn: () => void): void {
     this.marks.set(mark, fn);
@@ -100,6 +101,27 @@ describe('handOver()', () => {
       expect(since).toBeGreaterThanOrEqual(begun + 15);
     },
   );
+
+  it('does without a mark where that takes longer than another connection did', async () => {
+    const { old, next, run } = lines();
+    const { isSeamless } = await run(() => new Promise(() => {}));
+    expect({ isSeamless, old: old.done, next: next.done }).toEqual({ isSeamless: false, old: ['stop'], next: ['answer', 'forget'] });
+    next.tookMs = 1_000;
+    const slow = await run(async (mark) => {
+      await sleep(1_200);
+      next.hear(mark);
+      old.hear(mark);
+    });
+    expect(slow.isSeamless).toBe(true);
+  });
+
+  it('does without a mark where the old line has ended', async () => {
+    const { old, next, run } = lines();
+    old.ended = new Error('reset');
+    const marks: string[] = [];
+    const { isSeamless } = await run(async (mark) => void marks.push(mark));
+    expect({ isSeamless, next: next.done, marks }).toEqual({ isSeamless: false, next: ['answer', 'forget'], marks: [] });
+  });
 
   it('believes the mark where only the answer to its publication was lost', async () => {
     const { old, next, run } = lines();
