@@ -6,7 +6,7 @@ import { Subscriber } from './subscriber.ts';
 export type { SubscriberEvents, SubscriberStatus } from './events.ts';
 export type { Overflow } from './inbox.ts';
 export type { DownReason, Gap, GapReason, Message } from './messages.ts';
-export type { ConnectContext, DeliveryProbe, SubscriberOptions } from './options.ts';
+export type { ConnectContext, DeliveryProbe, Heartbeat, SubscriberOptions } from './options.ts';
 export type { Subscriber } from './subscriber.ts';
 
 /**

@@ -20,6 +20,9 @@ export interface ConnectContext {
   readonly error: unknown;
 }
 
+/** When a connection is asked whether it lives. */
+export type Heartbeat = 'always' | 'idle';
+
 /** Settings of `createSubscriber`: of the subscriber, and any option of ioredis that it does not own. */
 export interface SubscriberOptions extends ConnectionOptions {
   /** Channels to begin with. */
@@ -33,7 +36,7 @@ export interface SubscriberOptions extends ConnectionOptions {
   /** How long nothing may come after that until the connection counts as dead, in milliseconds. Default 5,000, or `pingMs` where that is less. */
   readonly pongMs?: number | undefined;
   /** `always`: also while messages come, so that gaps are known to `pingMs`. `idle`: only after silence. Default `always`. */
-  readonly heartbeat?: 'always' | 'idle' | undefined;
+  readonly heartbeat?: Heartbeat | undefined;
   /** Messages are Buffers. Default false. */
   readonly binary?: boolean | undefined;
   /** How many messages an iterator keeps for a consumer that is slower. Default 10,000. */

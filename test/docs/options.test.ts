@@ -1,6 +1,7 @@
 import { definePool, Scope, ScopedPoolError, withRoot } from 'scoped-pool';
 import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
 import { scopeListener } from 'scoped-pool/http';
+import { createSubscriber } from 'scoped-pool/pubsub';
 import { defineRedisPool } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
@@ -34,6 +35,13 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   'option of defineRedisPool': {
     declared: ['ConnectionOptions', 'RedisPoolOptions'].map((name) => ['src/redis/options.ts', name] as const),
     refuse: (options) => defineRedisPool('refused', options),
+  },
+  'option of createSubscriber': {
+    declared: [
+      ['src/redis/options.ts', 'ConnectionOptions'],
+      ['src/pubsub/options.ts', 'SubscriberOptions'],
+    ],
+    refuse: (options) => createSubscriber('refused', options),
   },
   'option of retry': {
     declared: [['src/redis/retry.ts', 'RetryOptions']],
