@@ -35,9 +35,8 @@ export class Holdings {
   }
 
   remove(belonging: Belonging): void {
-    const place = this.#kept.indexOf(belonging as Kept);
-    if (place >= 0) this.#kept.splice(place, 1);
-    if (this.#belongings.remove(belonging) && (this.awaitsAll || belonging.awaited)) this.#running.removeReply();
+    if (!this.#belongings.remove(belonging)) this.#removeKept(belonging as Kept);
+    else if (this.awaitsAll || belonging.awaited) this.#running.removeReply();
   }
 
   get isEmpty(): boolean {
@@ -101,6 +100,11 @@ export class Holdings {
 
   get hasSingles(): boolean {
     return (this.#singles?.size ?? 0) > 0;
+  }
+
+  #removeKept(kept: Kept): void {
+    const place = this.#kept.indexOf(kept);
+    if (place >= 0) this.#kept.splice(place, 1);
   }
 
   #last(): [object, Single] | undefined {

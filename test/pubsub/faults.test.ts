@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DownReason, Gap } from 'scoped-pool/pubsub';
+import type { DownReason, Gap, Message } from 'scoped-pool/pubsub';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { FaultProxy } from '../../dev/fault-proxy.ts';
 import { Random } from '../../dev/random.ts';
@@ -25,6 +25,12 @@ const LATE_MS = 250;
 const RULES = { pingMs: 600, pongMs: 400 };
 /** What is promised: pingMs + pongMs, and 5 %. */
 const DETECTED_MS = (RULES.pingMs + RULES.pongMs) * 1.05 + LATE_MS;
+
+/** Every message came, once and in order, and no gap was told of. */
+function expectAll(sent: number, messages: readonly Message[], gaps: readonly Gap[]): void {
+  const numbers = numbersOf(messages);
+  expect({ lost: missing(numbers, sent, 0), twice: outOfOrder(numbers), gaps }).toEqual({ lost: [], twice: [], gaps: [] });
+}
 
 describe('a connection that dies in silence', () => {
   it.each(['while messages come', 'while none come'])('is noticed in time, %s, and replaced at once', async (traffic) => {
@@ -115,11 +121,7 @@ describe('a stall in which nothing is lost', () => {
     const sent = await publisher.stop();
     await until(() => messages.at(-1)?.message === `${sent - 1}`);
     expect(of('down')).toHaveLength(1);
-    expect({ lost: missing(numbersOf(messages), sent, 0), twice: outOfOrder(numbersOf(messages)), gaps }).toEqual({
-      lost: [],
-      twice: [],
-      gaps: [],
-    });
+    expectAll(sent, messages, gaps);
     expect(sent).toBeGreaterThan(6_000);
   });
 
@@ -140,11 +142,7 @@ describe('a stall in which nothing is lost', () => {
     const sent = await publisher.stop();
     await until(() => messages.at(-1)?.message === `${sent - 1}`);
     expect(of('down')).toHaveLength(1);
-    expect({ lost: missing(numbersOf(messages), sent, 0), twice: outOfOrder(numbersOf(messages)), gaps }).toEqual({
-      lost: [],
-      twice: [],
-      gaps: [],
-    });
+    expectAll(sent, messages, gaps);
   });
 });
 
@@ -162,11 +160,7 @@ describe('refresh()', () => {
     await until(() => messages.at(-1)?.epoch === 11);
     const sent = await publisher.stop();
     await until(() => messages.at(-1)?.message === `${sent - 1}`);
-    expect({ lost: missing(numbersOf(messages), sent, 0), twice: outOfOrder(numbersOf(messages)), gaps }).toEqual({
-      lost: [],
-      twice: [],
-      gaps: [],
-    });
+    expectAll(sent, messages, gaps);
     expect(of('down')).toEqual([]);
     expect(new Set(messages.map(({ epoch }) => epoch)).size).toBe(11);
   });
@@ -182,11 +176,7 @@ describe('refresh()', () => {
     await until(() => subscriber.epoch === 2);
     const sent = await publisher.stop();
     await until(() => messages.at(-1)?.message === `${sent - 1}`);
-    expect({ lost: missing(numbersOf(messages), sent, 0), twice: outOfOrder(numbersOf(messages)), gaps }).toEqual({
-      lost: [],
-      twice: [],
-      gaps: [],
-    });
+    expectAll(sent, messages, gaps);
   });
 });
 

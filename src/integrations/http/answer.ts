@@ -17,11 +17,11 @@ export function refuse(response: ServerResponse, error: unknown): void {
   }
 }
 
-/** Refuses a request that a server takes no more, and has the client connect to another one. */
-export function turnAway(response: ServerResponse): void {
+/** Refuses a request that a server takes no more, and has the client connect to another one. @param error What the scope of the server said. */
+export function turnAway(response: ServerResponse, error: unknown): void {
   // In place of a header, which http2 does not allow.
   response.shouldKeepAlive = false;
-  refuse(response, CLOSING);
+  refuse(response, new ServerClosingError('', error));
 }
 
 /** 503 where it may be tried again, else 500. Of the error itself a client learns nothing. */
@@ -35,6 +35,3 @@ export function laterOf(error: unknown): RetryLaterError | undefined {
   const cause = error instanceof ScopeCancelledError ? error.cause : undefined;
   return cause instanceof RetryLaterError ? cause : undefined;
 }
-
-/** Of whatever request. */
-export const CLOSING = new ServerClosingError('', undefined);

@@ -1,10 +1,10 @@
 import { currentFrame, type Frame } from '../../context.ts';
-import { ClientGoneError } from '../../errors.ts';
+import { ClientGoneError, ServerClosingError } from '../../errors.ts';
 import { type Check, callable, checkArgument } from '../../options.ts';
 import { isRefusal } from '../../scope/failures.ts';
 import { type Scope, tryCurrentScope } from '../../scope/index.ts';
 import type { Failure } from '../../scope/state.ts';
-import { CLOSING, laterOf } from './answer.ts';
+import { laterOf } from './answer.ts';
 import { ScopedBody } from './body.ts';
 import { Handling, scopeOfRequest } from './handling.ts';
 import { type RequestOptions, type Rules, rulesOf } from './options.ts';
@@ -64,7 +64,7 @@ function answer<Out>(server: Scope, request: Request, rules: Rules, handler: () 
   try {
     scope = new FetchScope(server, request, rules);
   } catch (error) {
-    if (isRefusal(error)) return Promise.resolve(CLOSING.getResponse());
+    if (isRefusal(error)) return Promise.resolve(new ServerClosingError('', error).getResponse());
     throw error;
   }
   return scope.answer(handler);

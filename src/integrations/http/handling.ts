@@ -1,5 +1,5 @@
 import { after, cancel, type Timer } from '../../clock.ts';
-import { atRoot } from '../../context.ts';
+import { atRoot, type Frame } from '../../context.ts';
 import { RequestTimeoutError, ScopeCancelledError, ServerClosingError } from '../../errors.ts';
 import { DONE } from '../../scope/abort.ts';
 import { Scope } from '../../scope/index.ts';
@@ -58,6 +58,12 @@ export abstract class Handling extends Scope {
     cancel(this.#timer);
   }
 
+  protected override endBody<R>(frame: Frame, outcome: Outcome<R>): R | Promise<R> {
+    this.endTimeout();
+    return super.endBody(frame, outcome);
+  }
+
+  /** Closed by force, its body may never end. */
   protected override letGo(isHeard: boolean): void {
     this.endTimeout();
     super.letGo(isHeard);

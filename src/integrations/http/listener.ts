@@ -53,7 +53,7 @@ export function handle(server: Scope, request: IncomingMessage, response: Server
   try {
     new RequestScope(server, request, rules).handle(request, response, handler);
   } catch (error) {
-    if (isRefusal(error)) return turnAway(response);
+    if (isRefusal(error)) return turnAway(response, error);
     // Of the function that names it.
     refuse(response, error);
     rules.tell(error, 'name()');

@@ -24,7 +24,6 @@ export class RequestScope extends Handling {
   /** How much of what handles the request has not settled. */
   #unsettled = 0;
   #isAnswered = false;
-  #isOver = false;
   /** In which it is handled. */
   #frame: Frame | undefined;
 
@@ -96,11 +95,10 @@ export class RequestScope extends Handling {
   }
 
   #endWhenOver(): void {
-    if (!this.#isAnswered || this.#unsettled > 0 || !this.#frame || this.#isOver) return;
-    // No promise where nothing is left to wait for: on Node 20 each is a part of what a scope costs.
-    this.#isOver = true;
-    const ended: unknown = this.endBody(this.#frame, DONE);
+    if (!this.#isAnswered || this.#unsettled > 0 || !this.#frame || !this.#response) return;
     this.#response = undefined;
+    // No promise where nothing is left to wait for: on Node 20 each is a part of what a scope costs.
+    const ended: unknown = this.endBody(this.#frame, DONE);
     if (ended instanceof Promise) ended.catch((error: unknown) => this.tell(error));
   }
 

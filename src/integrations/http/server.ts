@@ -42,8 +42,9 @@ export function scopeServer<S extends NetServer>(scope: Scope, server: S, option
   server.emit = function emitRequest(this: unknown, event: unknown, ...args: unknown[]): boolean {
     const told = [event, ...args];
     const [request, response] = args as [IncomingMessage, ServerResponse];
-    if (REQUESTS.includes(event) || HANDED_OVER.includes(event)) fresh.delete(request.socket);
-    if (!REQUESTS.includes(event)) return Reflect.apply(emit, this, told) as boolean;
+    const isRequest = REQUESTS.includes(event);
+    if (isRequest || HANDED_OVER.includes(event)) fresh.delete(request.socket);
+    if (!isRequest) return Reflect.apply(emit, this, told) as boolean;
     joinAll(server, event as 'request');
     handle(scope, request, response, rules, () => {
       Reflect.apply(emit, this, told);

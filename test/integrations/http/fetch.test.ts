@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Hono } from 'hono';
 import { currentScope, type Scope, tryCurrentScope } from 'scoped-pool';
 import { scopeFetch } from 'scoped-pool/http';
@@ -28,6 +29,22 @@ function server() {
 const later = (response: Response) => [response.status, response.headers.get('retry-after')];
 
 describe('scopeFetch', () => {
+  it('lets what is left go on for graceMs once it is answered, whatever its timeoutMs', async () => {
+    const { scope, told, onError } = server();
+    let isDone = false;
+    const task = async () => {
+      await sleep(100);
+      isDone = !currentScope().signal.aborted;
+    };
+    const handler = () => {
+      currentScope().spawn(task);
+      return new Response('answered');
+    };
+    expect(await (await scopeFetch(scope, handler, { timeoutMs: 40, onError })(ask('/'))).text()).toBe('answered');
+    await until(isEmpty(scope));
+    expect([isDone, told]).toEqual([true, []]);
+  });
+
   it('gives each request a scope of its own, over the pools of the server', async () => {
     const store = pool();
     const { scope, told, onError } = server();

@@ -112,6 +112,25 @@ describe('scopeListener and scopeServer', () => {
 });
 
 describe('scopePlugin', () => {
+  it('is stopped by a closer that closes Fastify, when the requests that run are answered', async () => {
+    const scope = serverScope();
+    const events: string[] = [];
+    const app = fastify({ forceCloseConnections: 'idle' });
+    app.register(scopePlugin(scope));
+    app.get('/', async () => {
+      await sleep(50);
+      events.push('answered');
+      return 'fine';
+    });
+    app.addHook('onClose', async () => void events.push('onClose'));
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    scope.onClose(() => app.close());
+    const answer = fetch(url);
+    await until(() => scope.tree().children.some(({ name }) => name === 'GET /'));
+    await scope.close();
+    expect([await (await answer).text(), events, app.server.listening]).toEqual(['fine', ['answered', 'onClose'], false]);
+  });
+
   it('gives a scope to requests that are injected, and ends it', async () => {
     const scope = serverScope();
     const app = fastify();
