@@ -1,5 +1,5 @@
+import { backoffMs } from '../backoff.ts';
 import { afterIdly, cancel, now, type Timer } from '../clock.ts';
-import { backoffMs } from './backoff.ts';
 
 /** Attempts to create: after a failure one per step, each step longer, until one succeeds. */
 export class Attempts {

@@ -1,7 +1,7 @@
+import { backoffMs } from '../backoff.ts';
 import { now } from '../clock.ts';
 import { atRoot, enterFrame, type Frame } from '../context.ts';
 import { DeliveryStoppedError, HeartbeatTimeoutError, SubscriberClosedError, SubscriberRefusedError } from '../errors.ts';
-import { backoffMs } from '../pool/backoff.ts';
 import { isFinal } from '../redis/connection.ts';
 import { Dialling } from './dialling.ts';
 import { type HandedOver, handOver } from './handover.ts';

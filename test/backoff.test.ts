@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffMs } from '../../src/pool/backoff.ts';
+import { backoffMs } from '../src/backoff.ts';
 
 describe('backoffMs', () => {
   it('doubles from 50 ms with each failure', () => {
