@@ -1,3 +1,4 @@
+import { currentFrame } from '../context.ts';
 import { ScopeClosedError } from '../errors.ts';
 import type { Linked, List } from '../list.ts';
 import type { Belonging, Kept } from './belonging.ts';
@@ -5,6 +6,7 @@ import { Failing } from './failing.ts';
 import type { Single } from './holdings.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { ScopeState } from './state.ts';
+import type { Work } from './work.ts';
 
 /** What a scope keeps: children, leases and acquires that wait, and in a root the pools. For the parts of the library, of whichever copy. */
 export abstract class Keeping extends Failing implements Linked<Lifetime> {
@@ -14,6 +16,8 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   next: Lifetime | undefined;
   /** The children of its parent. */
   list: List<Lifetime> | undefined;
+  /** @internal Whether it was opened in a background task of its parent, which does not wait for it either. */
+  isBackground = false;
   /** @internal Whether code of it, or of a scope below it, was given up and may go on. */
   hasLeftBehind = false;
   /** @internal The newest lease that it keeps. */
@@ -31,6 +35,8 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   /** @internal Lets a child in. */
   adopt(child: Lifetime): void {
     this.admit();
+    const work = currentFrame()?.work as Work | undefined;
+    child.isBackground = work?.background === true && (work.scope as Keeping) === this;
     this.contents.running.addChild(child);
   }
 

@@ -11,8 +11,10 @@ export class Running {
   #body: Work | undefined;
   #tasks: Set<RunningTask> | undefined;
   #children: List<Lifetime> | undefined;
+  /** How many of them are scopes of background tasks. */
+  #backgroundChildren = 0;
   #replies = 0;
-  /** How many of all these hold the scope open: all but background tasks. */
+  /** How many of all these hold the scope open: all but background tasks and what is opened in them. */
   #awaited = 0;
   #changed: (() => void) | undefined;
 
@@ -42,12 +44,16 @@ export class Running {
   addChild(child: Lifetime): void {
     this.#children ??= new List();
     this.#children.push(child);
-    this.#awaited++;
+    if (child.isBackground) this.#backgroundChildren++;
+    else this.#awaited++;
   }
 
   /** A scope that closes leaves its parent, or a worker that lives for months would remember every job. */
   removeChild(child: Lifetime): void {
-    if (this.#children?.remove(child)) this.#end();
+    if (!this.#children?.remove(child)) return;
+    if (!child.isBackground) return this.#end();
+    this.#backgroundChildren--;
+    this.poke();
   }
 
   addReply(): void {
@@ -74,16 +80,16 @@ export class Running {
     return this.#awaited === 0;
   }
 
-  /** Whether nothing at all runs, background tasks included. */
+  /** Whether nothing at all runs, background tasks and their scopes included. */
   get isEmpty(): boolean {
-    return this.#awaited === 0 && !this.#tasks?.size;
+    return this.#awaited === 0 && this.#backgroundChildren === 0 && !this.#tasks?.size;
   }
 
   /** Whether only scopes that were opened by hand hold the scope open, and nobody is left to close them. */
   get isForgotten(): boolean {
-    if (this.#awaited === 0 || this.#awaited !== this.#children?.size) return false;
+    if (this.#awaited === 0 || !this.#children || this.#awaited !== this.#children.size - this.#backgroundChildren) return false;
     // Asked whenever one ends: without a copy, and mostly the first says no.
-    for (let at = this.#children.first; at; at = at.next) if (!isOpenedByHand(at)) return false;
+    for (let at = this.#children.first; at; at = at.next) if (!at.isBackground && !isOpenedByHand(at)) return false;
     return true;
   }
 
@@ -125,6 +131,7 @@ export class Running {
     this.#body = this.#tasks = undefined;
     // Or they would hold each other.
     for (const child of this.children) this.#children?.remove(child);
+    this.#backgroundChildren = 0;
     this.#awaited = this.#replies;
   }
 

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { currentScope, type Scope, withRoot, withScope } from '../../src/scope/index.ts';
+import { currentScope, Scope, withRoot, withScope } from '../../src/scope/index.ts';
 import { code, forever, gate, rootWithReports, settled, untilAborted } from './support.ts';
 
 describe('Scope rule 3: spawn starts a tracked task', () => {
@@ -98,6 +99,40 @@ describe('Scope rule 3: spawn starts a tracked task', () => {
 
   it('cancels a background task that listens to the signal of its scope', async () => {
     await withRoot((scope) => void scope.spawn(() => untilAborted(scope.signal), { background: true }));
+  });
+
+  it.each(['of withScope', 'opened by hand'])('does not wait for a scope in a background task, %s, and cancels it', async (kind) => {
+    const order: string[] = [];
+    const work = async (signal: AbortSignal) => {
+      await untilAborted(signal).catch(() => {});
+      order.push('cancelled');
+    };
+    await withRoot((scope) => {
+      scope.onClose(() => void order.push('closer'));
+      scope.spawn(
+        async () => {
+          if (kind === 'of withScope') return withScope(({ signal }) => work(signal));
+          const child = new Scope();
+          return child.run(() => work(child.signal));
+        },
+        { background: true },
+      );
+    });
+    expect(order).toEqual(['cancelled', 'closer']);
+  });
+
+  it('waits for a scope that was opened elsewhere while a background task has one, too', async () => {
+    const order: string[] = [];
+    await withRoot((scope) => {
+      scope.spawn(() => withScope(({ signal }) => untilAborted(signal)), { background: true });
+      scope.spawn(() =>
+        withScope(async () => {
+          await sleep(20);
+          order.push('done');
+        }),
+      );
+    });
+    expect(order).toEqual(['done']);
   });
 
   it('fails its scope though somebody awaits and catches the failure', async () => {
