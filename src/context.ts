@@ -57,6 +57,15 @@ export function enterFrame<A extends unknown[], R>(frame: Frame, fn: (...args: A
   return storage.run(frame, fn, ...args);
 }
 
+/** Calls functions in a context that was remembered, of all stores. */
+export type Context = <This, A extends unknown[], R>(fn: (this: This, ...args: A) => R, self?: This, ...args: A) => R;
+
+/** The context of whoever asks. */
+export function rememberContext(): Context {
+  const here = new AsyncResource('scoped-pool.context');
+  return here.runInAsyncScope.bind(here) as Context;
+}
+
 /** Runs `fn` so that what it sets by `AsyncLocalStorage.enterWith()`, of whatever storage, stays with it and what it awaits. */
 export function inOwnContext<R>(fn: () => R): R {
   return new AsyncResource('scoped-pool.own').runInAsyncScope(fn);

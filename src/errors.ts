@@ -766,3 +766,32 @@ export class SubscriberOverflowError extends ScopedPoolError {
     );
   }
 }
+
+/** A source, or a supervised task, has failed too often in a row without progress. The `cause` is the last failure. */
+export class GaveUpError extends ScopedPoolError {
+  readonly code = 'ERR_GAVE_UP';
+  /** The state that it failed at: nothing behind it was taken. Of a source alone. */
+  readonly state: unknown;
+  /** How often it was begun anew, in a row. */
+  readonly restarts: number;
+
+  constructor(what: string, { cause, state, restarts }: { readonly cause: unknown; readonly state?: unknown; readonly restarts: number }) {
+    const where = state === undefined ? '' : ` at state ${show(state)}`;
+    super(
+      `${what} failed ${restarts + 1} times in a row without progress${where}, and is not begun anew. ` +
+        `Mend what it fails with (${redact(String(cause))}), or go on behind what it cannot read`,
+      cause,
+    );
+    this.state = state;
+    this.restarts = restarts;
+  }
+}
+
+/** A source gave something else than an item with the state behind it. To begin it anew is of no use. */
+export class SourceItemError extends ScopedPoolError {
+  readonly code = 'ERR_SOURCE_ITEM';
+
+  constructor(source: string, expected: string, actual: unknown) {
+    super(`source "${source}" must ${expected}; got ${show(actual)}. Correct the source`);
+  }
+}

@@ -65,6 +65,8 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.SubscriberRefusedError('news', new Error('WRONGPASS')), 'Correct user and password'],
   [new errors.SubscriberClosedError('news'), 'Create another one'],
   [new errors.SubscriberOverflowError('news', 10), 'raise maxBuffered'],
+  [new errors.GaveUpError('source "clicks"', { cause: new Error('why'), state: 7, restarts: 5 }), 'go on behind what it cannot read'],
+  [new errors.SourceItemError('clicks', 'yield a pair', 1), 'Correct the source'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],
   [new errors.FakeIncompleteError('redis', 'get'), 'Add it to the object'],
