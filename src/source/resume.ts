@@ -62,7 +62,6 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
   #state: S;
   /** Behind the item that was given last. */
   #checkpoint: S;
-  #isGiven = false;
   #failures = 0;
   #timer: Timer | undefined;
   #call: Call<T, S> | undefined;
@@ -111,11 +110,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
 
   readonly #give = (resolve: Call<T, S>['resolve'], reject: Call<T, S>['reject']): void => {
     this.#call = { resolve, reject };
-    if (this.#isGiven) {
-      this.#isGiven = false;
-      this.#state = this.#checkpoint;
-      this.#failures = 0;
-    }
+    this.#state = this.#checkpoint;
+    this.#failures = 0;
     this.#unlisten ??= this.#listen();
     if (this.#end) this.#answerEnd();
     else this.#pull();
@@ -143,7 +139,6 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     try {
       const [item, next] = checkItem<T, S>(this.#name, result.value);
       this.#checkpoint = next;
-      this.#isGiven = true;
       this.#answer()?.resolve({ done: false, value: item });
     } catch (error) {
       this.#finish({ error });

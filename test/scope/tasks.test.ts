@@ -121,6 +121,11 @@ describe('Scope rule 3: spawn starts a tracked task', () => {
     expect(order).toEqual(['cancelled', 'closer']);
   });
 
+  it('closes a scope that a background task has opened by hand and left open', async () => {
+    const child = await withRoot((scope) => scope.spawn(() => ({ opened: new Scope() }), { background: true }));
+    expect(child.opened.state).toBe('closed');
+  });
+
   it('waits for a scope that was opened elsewhere while a background task has one, too', async () => {
     const order: string[] = [];
     await withRoot((scope) => {

@@ -154,8 +154,9 @@ describe('resume', () => {
     await withRoot(
       async () => {
         const items = storage.run('maker', () => resume(source, 0, AT_ONCE));
-        const ask = () => storage.run('asker', () => withScope(() => items.next(), { name: 'asker' }));
-        for (const _ of range(4)) await ask();
+        const ask = () => storage.run('asker', () => items.next());
+        await ask();
+        for (const _ of range(3)) await withScope(ask, { name: 'asker' });
       },
       { name: 'maker' },
     );
@@ -216,6 +217,18 @@ describe('resume', () => {
       expect((await items.next()).done).toBe(true);
       await sleep(5);
       expect(unhandled).toEqual([]);
+    });
+
+    it('and begins the source no more, though it was to be begun anew', async () => {
+      const abort = new AbortController();
+      const source = vi.fn(failingFirst(99, 1));
+      const asked = resume(source, 0, { minDelayMs: 20, signal: abort.signal }).next();
+      await until(() => source.mock.calls.length === 1);
+      await sleep(1);
+      abort.abort(new Error('enough'));
+      await expect(asked).rejects.toThrow('enough');
+      await sleep(30);
+      expect(source).toHaveBeenCalledOnce();
     });
 
     it('by a signal that has aborted before, without having begun the source', async () => {
@@ -325,9 +338,10 @@ describe('resume', () => {
     });
 
     it('a source that is no async generator', async () => {
-      await expect(resume((() => [1]) as never, 0, { name: 'list' }).next()).rejects.toThrow(
-        'source "list" must return an async iterable, as an async generator does; got an array',
-      );
+      await expect(resume((() => [1]) as never, 0, { name: 'list' }).next()).rejects.toMatchObject({
+        code: 'ERR_SOURCE_ITEM',
+        message: 'source "list" must return an async iterable, as an async generator does; got an array. Correct the source',
+      });
     });
   });
 
