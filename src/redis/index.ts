@@ -20,6 +20,10 @@ export type { ClusterInspection, RedisClusterPool } from './cluster/api.ts';
 export type { ClusterAcquireOptions, ClusterNode, NatMap, RedisClusterPoolOptions } from './cluster/options.ts';
 export type { RedisPoolOptions } from './options.ts';
 export type { RetryOptions } from './retry.ts';
+export { type ConsumerGroup, consumerGroup, type GroupEntry } from './stream/consumer-group.ts';
+export type { ConsumerGroupOptions, RedisStreamOptions } from './stream/options.ts';
+export type { StreamEntry, StreamPool } from './stream/read.ts';
+export { type RedisStream, redisStream } from './stream/redis-stream.ts';
 
 /**
  * Defines a pool of Redis connections by name; opens nothing. The pool is a Redis client for plain commands.
