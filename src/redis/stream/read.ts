@@ -26,20 +26,11 @@ export interface Reading {
   readonly args: readonly (string | number)[];
 }
 
-/**
- * Reads on a connection of its own, for as long as that takes; it is closed when the signal aborts.
- *
- * @throws the reason of the signal, and what the pool and the server say.
- */
+/** Reads on a connection of its own, for as long as that takes; it is closed when the signal aborts. @throws what the pool and the server say. */
 export async function read({ pool, key, method, args }: Reading, signal: AbortSignal): Promise<readonly RawEntry[]> {
-  try {
-    const reply = await useAlone(pool, key, signal, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...args));
-    // Of one stream, hence one pair of its key and its entries.
-    return (reply as readonly [key: string, entries: readonly RawEntry[]][] | null)?.[0]?.[1] ?? [];
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  }
+  const reply = await useAlone(pool, key, signal, (connection) => (connection as unknown as Record<string, Method>)[method]?.(...args));
+  // Of one stream, hence one pair of its key and its entries.
+  return (reply as readonly [key: string, entries: readonly RawEntry[]][] | null)?.[0]?.[1] ?? [];
 }
 
 function useAlone(pool: StreamPool, key: string, signal: AbortSignal, fn: (connection: Redis) => unknown): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resume, withRoot } from 'scoped-pool';
 import { type ConsumerGroupOptions, consumerGroup, type GroupEntry, type RedisPool } from 'scoped-pool/redis';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { uncaught } from '../../support/events.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
@@ -44,6 +44,8 @@ describe('consumerGroup', () => {
       await sleep(20);
       expect(await pending()).toBeGreaterThan(0);
       await take(entries, 2);
+      // While the last of the batch is worked on.
+      await until(async () => (await pending()) === 1);
       const next = entries.next();
       await until(async () => (await pending()) === 0);
       await entries.return();
@@ -92,7 +94,7 @@ describe('consumerGroup', () => {
       // It reads ten, acknowledges none and is never seen again.
       await redis().observer.xgroup('CREATE', 'log', 'group', '0');
       await redis().observer.xreadgroup('GROUP', 'group', 'crashed', 'COUNT', 10, 'STREAMS', 'log', '>');
-      const entries = entriesOf(pool, 'b', { claimAfterMs: 100, count: 4 });
+      const entries = entriesOf(pool, 'b', { claimAfterMs: 100, count: 4, blockMs: 60_000 });
       const taken = await take(entries, 30);
       expect(taken.map(numberOf).toSorted((one, other) => one - other)).toEqual(range(30));
       expect(taken.filter(({ deliveries }) => deliveries === 2).map(numberOf)).toEqual(range(10));
@@ -141,6 +143,19 @@ describe('consumerGroup', () => {
     });
     expect(stop()).toBeGreaterThan(5);
     expect(unhandled).toEqual([]);
+  });
+
+  it('does not give again what was consumed, though the server did not take the acknowledgement', async () => {
+    await addNumbers(redis(), 'log', 8);
+    await redis().observer.acl('SETUSER', 'default', '-xack');
+    await withRoot(async () => {
+      const group = consumerGroup(poolOn(redis()), 'log', { group: 'group', consumer: 'a', count: 4 });
+      const onRestart = vi.fn(() => void redis().observer.acl('SETUSER', 'default', '+xack'));
+      const entries = resume(group, undefined, { maxRestarts: 50, onRestart });
+      expect((await take(entries, 8)).map(numberOf)).toEqual(range(8));
+      expect(onRestart).toHaveBeenCalled();
+      await entries.return();
+    });
   });
 
   it('makes the group anew when the server has lost it', async () => {

@@ -119,6 +119,20 @@ describe('redisStream', () => {
     expect(unhandled).toEqual([]);
   });
 
+  it('waits for a connection no longer than until it is ended', async () => {
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { max: 1, acquireTimeoutMs: 60_000 });
+      const abort = new AbortController();
+      const lease = await pool.acquire();
+      const next = errorOf(() => resume(redisStream(pool, 'log'), undefined, { signal: abort.signal }).next());
+      await until(() => pool.stats().pending === 1);
+      abort.abort(new Error('enough'));
+      expect((await next).message).toBe('enough');
+      await until(() => pool.stats().pending === 0);
+      lease.release();
+    });
+  });
+
   it('is given up with what the server refuses', async () => {
     await redis().observer.set('text', 1);
     await withRoot(async () => {
