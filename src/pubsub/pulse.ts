@@ -6,6 +6,8 @@ export interface Patient {
   /** When anything came last, by the clock that never goes back. */
   readonly heardAt: number;
   ping(): Promise<unknown>;
+  /** Whether it may be believed that what is published comes over it, where an answer does not prove that. */
+  readonly isBelieved?: (() => Promise<boolean>) | undefined;
   onPing(rttMs: number): void;
   onSilence(silentMs: number): void;
 }
@@ -61,12 +63,19 @@ export class Pulse {
     this.#patient.ping().then(
       () => {
         if (this.#isOver) return;
-        this.provenAt = atWall;
         this.#beat = onAnswer(this.#beat, now(), this.#rules);
         this.#plan();
+        void this.#prove(atWall);
         this.#patient.onPing(now() - askedAt);
       },
       () => {},
     );
+  }
+
+  async #prove(askedAt: number): Promise<void> {
+    const { isBelieved } = this.#patient;
+    // Where nobody is to be asked it is proved at once: what breaks the connection may stand behind the answer.
+    if (isBelieved && !(await isBelieved())) return;
+    if (!this.#isOver) this.provenAt = Math.max(this.provenAt, askedAt);
   }
 }

@@ -18,7 +18,7 @@ export interface Address {
   readonly port?: number;
 }
 
-/** ioredis' connector for Sentinel, with the two methods that its types hide and that a pool must change. */
+/** ioredis' connector for Sentinel, with the methods that its types hide and that a pool must change or call. */
 export interface SentinelConnector {
   connect(emit: (type: string, error: Error) => void): Promise<Duplex>;
   disconnect(): void;
@@ -26,6 +26,8 @@ export interface SentinelConnector {
   check(info: { readonly role?: string }): boolean;
   /** Asks one sentinel. */
   resolve(sentinel: Address): Promise<Address | null>;
+  /** The same, over a connection to it. */
+  resolveMaster(client: Redis): Promise<Address | null>;
   connectToSentinel(sentinel: Address, options?: RedisOptions): Redis;
 }
 

@@ -11,6 +11,7 @@ interface Failure {
 
 /** How long one sentinel may take of the time for connecting: so that, when all hang, what is left is for the server. */
 interface Sentinels {
+  readonly all: readonly Address[];
   readonly order: Order;
   readonly shareMs: number;
 }
@@ -19,13 +20,22 @@ interface Sentinels {
 export function followingSentinels(options: RedisOptions, connectTimeoutMs: number): RedisOptions {
   const { sentinels, Connector } = options;
   if (!sentinels || Connector) return options;
-  const ours: Sentinels = { order: new Order(sentinels), shareMs: connectTimeoutMs / (sentinels.length + 1) };
+  const ours: Sentinels = { all: sentinels, order: new Order(sentinels), shareMs: connectTimeoutMs / (sentinels.length + 1) };
   const OfPool = class extends PoolConnector {
     constructor(given: unknown) {
       super(given as RedisOptions, ours);
     }
   };
   return { ...options, Connector: OfPool as unknown as NonNullable<RedisOptions['Connector']> };
+}
+
+/** What the sentinels say of the server that they have led to: all that answer lead there still, the most elsewhere, or neither is certain. */
+export type Word = 'same' | 'other' | 'unknown';
+
+/** Asks the sentinels whether they still lead to the master that this connection leads to; nothing where none has led there. */
+export function askAgain(connection: Redis): (() => Promise<Word>) | undefined {
+  const { connector } = connection as unknown as { readonly connector: unknown };
+  return connector instanceof PoolConnector && connection.options.role !== 'slave' ? () => connector.askAgain() : undefined;
 }
 
 /** Which sentinel is asked first: another one each time, from the last that led to the right server. */
@@ -62,6 +72,8 @@ class PoolConnector extends SentinelConnector {
   readonly #clients = new Set<Redis>();
   readonly #failures: Failure[] = [];
   #asked: Address | undefined;
+  /** Where that has led to. */
+  #led: Address | null = null;
   #said: Error | undefined;
   #emit: (type: string, error: Error) => void = () => {};
 
@@ -107,6 +119,7 @@ class PoolConnector extends SentinelConnector {
     this.#said = undefined;
     try {
       const address = await super.resolve(sentinel);
+      this.#led = address;
       if (!address) this.#fail(new Error(`knows no ${this.#name}`));
       return address;
     } catch (error) {
@@ -115,6 +128,30 @@ class PoolConnector extends SentinelConnector {
     } finally {
       cancel(timer);
       this.#cutAll();
+    }
+  }
+
+  /** Of all, for they do not learn of a failover at the same time. */
+  async askAgain(): Promise<Word> {
+    const answers = await Promise.all(this.#ours.all.map((sentinel) => this.#ask(sentinel)));
+    const known = answers.filter((address) => address !== undefined);
+    const others = known.filter(({ host, port }) => host !== this.#led?.host || port !== this.#led?.port);
+    if (others.length * 2 > known.length) return 'other';
+    return others.length === 0 && known.length > 0 ? 'same' : 'unknown';
+  }
+
+  /** @returns nothing when it does not know, or does not answer. */
+  async #ask(sentinel: Address): Promise<Address | undefined> {
+    const client = this.connectToSentinel(sentinel);
+    const timer = after(this.#ours.shareMs, () => cut(client));
+    try {
+      return (await this.resolveMaster(client)) ?? undefined;
+    } catch {
+      return undefined;
+    } finally {
+      cancel(timer);
+      cut(client);
+      this.#clients.delete(client);
     }
   }
 
