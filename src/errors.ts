@@ -707,6 +707,42 @@ export class RequestTimeoutError extends RetryLaterError {
   }
 }
 
+/** A sharded channel belongs to another node of the cluster than the one that is connected to, or has gone there. */
+export class ShardChannelMovedError extends ScopedPoolError {
+  readonly code = 'ERR_SHARD_CHANNEL_MOVED';
+
+  constructor(subscriber: string, channel: string) {
+    super(
+      `subscriber "${subscriber}": the node that is connected to does not own the sharded channel ${show(channel)}. ` +
+        'Give connect: clusterNode([...]), which asks the cluster for the node that does',
+    );
+  }
+}
+
+/** One subscriber is to hear sharded channels of several nodes of a cluster. */
+export class ShardChannelsApartError extends ScopedPoolError {
+  readonly code = 'ERR_SHARD_CHANNELS_APART';
+
+  constructor(subscriber: string, channels: readonly string[]) {
+    super(
+      `subscriber "${subscriber}": its sharded channels ${channels.map((channel) => show(channel)).join(' and ')} are of different nodes. ` +
+        'Create one subscriber for each, or give channels that belong together one {tag} in braces',
+    );
+  }
+}
+
+/** The server that a subscriber is connected to is not the master any more, by the word of its sentinels. */
+export class MasterMovedError extends ScopedPoolError {
+  readonly code = 'ERR_MASTER_MOVED';
+
+  constructor(subscriber: string) {
+    super(
+      `subscriber "${subscriber}": the sentinels lead to another master than the server that is connected to. ` +
+        'Another connection is made; messages may be missing, see gap',
+    );
+  }
+}
+
 /** A subscriber has lost its connection without anybody saying so: nothing came, not even the answer to a PING. */
 export class HeartbeatTimeoutError extends ScopedPoolError {
   readonly code = 'ERR_HEARTBEAT_TIMEOUT';

@@ -1,24 +1,20 @@
 import { after, cancel, type Timer, within } from '../clock.ts';
 import { connectionConfig } from '../redis/config.ts';
 import { type ConnectionConfig, cut, dial } from '../redis/connection.ts';
-import type { ConnectionOptions } from '../redis/options.ts';
 import { Bell } from './bell.ts';
 import { Line } from './line.ts';
 import { privateChannel } from './marks.ts';
-import { checkConnect, type SubscriberOptions } from './options.ts';
+import { type ConnectContext, checkConnect, type SubscriberOptions, withGiven } from './options.ts';
 import type { Wanted } from './wanted.ts';
 
 /** How long the server may take to publish a mark, in milliseconds. */
 const PUBLISH_MS = 1_000;
 
-/** The options that say where the server is: who gives one of them means no other. */
-const PLACES = ['url', 'host', 'port', 'path', 'sentinels'] as const;
-
 /** Makes lines, one at a time, until it is over. */
 export class Dialling<M> {
   /** The private channel of all lines. */
   readonly channel: string;
-  /** Why the last line ended, or could not be made. */
+  /** Why the last line ended, or could not be made; nothing where there was none, or it is to be refreshed. */
   error: unknown;
   readonly #name: string;
   readonly #options: SubscriberOptions;
@@ -31,7 +27,8 @@ export class Dialling<M> {
 
   constructor(name: string, options: SubscriberOptions, wanted: Wanted) {
     this.#name = name;
-    this.#options = options;
+    // Whoever is asked where to connect may know the subscriber by it.
+    this.#options = { ...options };
     this.#wanted = wanted;
     this.#connection = connectionConfig('subscriber', name, options);
     this.channel = privateChannel(this.#connection.service, name);
@@ -63,13 +60,14 @@ export class Dialling<M> {
 
   /** @throws why there is none. */
   async open(epoch: number, failures: number): Promise<Line<M>> {
-    this.#connection = await this.#configOf(failures);
-    if (this.#end) throw this.#end.reason;
     // One for each attempt, or the listeners of all attempts would gather.
     this.#attempt = new AbortController();
+    this.#connection = await this.#configOf(failures);
+    if (this.#end) throw this.#end.reason;
     const { channel } = this;
-    const { binary = false } = this.#options;
-    const config = { subscriber: this.#name, connection: this.#connection, binary, channel, epoch };
+    const { binary = false, connect } = this.#options;
+    const canFollow = connect !== undefined;
+    const config = { subscriber: this.#name, canFollow, connection: this.#connection, binary, channel, epoch };
     const line = await Line.open<M>(config, this.#wanted, this.#attempt.signal);
     this.#line = line;
     // It may have been too late to hear of it.
@@ -105,17 +103,26 @@ export class Dialling<M> {
     const { connect } = this.#options;
     if (!connect) return this.#connection;
     const { connectTimeoutMs } = this.#connection;
-    const asked = (async () => connect({ failures, error: this.error }))();
+    const asked = (async () => connect(this.#context(failures)))();
     const given = await within(this.#over.orHeard(asked), connectTimeoutMs);
-    if (given === 'late') throw new Error(`subscriber "${this.#name}": its connect() did not answer within ${connectTimeoutMs} ms`);
-    const options = merged(this.#options, given.value ?? {});
+    if (given === 'late') {
+      const late = new Error(`subscriber "${this.#name}": its connect() did not answer within ${connectTimeoutMs} ms`);
+      this.#attempt.abort(late);
+      throw late;
+    }
+    const options = withGiven(this.#options, given.value ?? {});
     checkConnect(this.#name, options);
     return connectionConfig('subscriber', this.#name, options);
   }
-}
 
-function merged(options: SubscriberOptions, given: ConnectionOptions): SubscriberOptions {
-  const isElsewhere = PLACES.some((place) => given[place] !== undefined);
-  const without = isElsewhere ? Object.fromEntries(PLACES.map((place) => [place, undefined])) : {};
-  return { ...options, ...without, ...given };
+  #context(failures: number): ConnectContext {
+    return {
+      failures,
+      error: this.error,
+      subscriber: this.#name,
+      options: this.#options,
+      shardChannels: this.#wanted.names('ssubscribe'),
+      signal: this.#attempt.signal,
+    };
+  }
 }

@@ -6,6 +6,8 @@ import type { Line } from './line.ts';
 const SILENT_MS = 50;
 /** How long the new line may take to answer, in milliseconds. */
 const ANSWER_MS = 1_000;
+/** By how much a node of a cluster may hear of a message later than another, in milliseconds: as long as TCP waits before it sends again, and some. */
+const SKEW_MS = 250;
 
 /** What came of it. */
 export interface HandedOver {
@@ -26,14 +28,20 @@ export type PublishMark = (mark: string) => Promise<unknown>;
  * @throws when the new line is of no use.
  */
 export async function handOver<M>(old: Line<M>, next: Line<M>, publish: PublishMark): Promise<HandedOver> {
-  if (!old.ended && old.isMarkable && next.isMarkable && old.address === next.address) {
+  if (!old.ended && old.isMarkable && next.isMarkable && old.server === next.server) {
     const met = await new Meeting(old, next).hold(publish);
     if (met) return met;
   }
   old.stop();
+  if (mayRepeat(old, next)) await within(next.end, SKEW_MS);
   await answer(next, next.ping());
   next.forget();
   return { isSeamless: false, since: wallTime() };
+}
+
+/** Whether the new line may bring what the old one has brought, though it was made later: each node hears of it by itself. */
+export function mayRepeat<M>(old: Line<M>, next: Line<M>): boolean {
+  return next.isCluster && old.server !== next.server;
 }
 
 /** @throws unless the line answers. */
@@ -85,7 +93,9 @@ class Meeting<M> {
       // As long as the mark took to come to the new line, at the least.
       await this.#waitForOld(Math.min(Math.max(SILENT_MS, now() - begun), ANSWER_MS));
       this.#old.stop();
-      return this.#isOldThere ? { isSeamless: true, since } : { isSeamless: false, since: this.#nextSince ?? wallTime() };
+      return this.#isOldThere && !this.#old.moved
+        ? { isSeamless: true, since }
+        : { isSeamless: false, since: this.#nextSince ?? wallTime() };
     } finally {
       this.#old.offMark(this.#mark);
       this.#next.offMark(this.#mark);

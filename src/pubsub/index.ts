@@ -3,6 +3,8 @@ import { tryCurrentScope } from '../scope/index.ts';
 import { checkSubscriber, type SubscriberOptions } from './options.ts';
 import { Subscriber } from './subscriber.ts';
 
+export type { ClusterNode } from '../redis/cluster/options.ts';
+export { clusterNode } from './cluster-node.ts';
 export type { SubscriberEvents, SubscriberStatus } from './events.ts';
 export type { Overflow } from './inbox.ts';
 export type { DownReason, Gap, GapReason, Message } from './messages.ts';

@@ -1,15 +1,17 @@
 import { now, wallTime, within } from '../clock.ts';
-import { ConnectTimeoutError, SubscriberRefusedError } from '../errors.ts';
+import { ConnectTimeoutError, MasterMovedError, ShardChannelMovedError } from '../errors.ts';
 import { type ConnectionConfig, cut, dial, disconnect, ping } from '../redis/connection.ts';
 import type { Redis } from '../redis/ioredis.ts';
-import { hear } from './hearing.ts';
+import { askAgain } from '../redis/sentinel.ts';
+import { type Hear, hear } from './hearing.ts';
 import { isPrivate, type Markable } from './marks.ts';
 import type { Message } from './messages.ts';
-import { KINDS, type Kind, UNDO, type Wanted } from './wanted.ts';
+import { Sharding } from './sharding.ts';
+import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
+import type { Kind, Wanted } from './wanted.ts';
 
 /** What a line is made of. */
-export interface LineConfig {
-  readonly subscriber: string;
+export interface LineConfig extends SubscriptionsOwner {
   readonly connection: ConnectionConfig;
   readonly binary: boolean;
   /** The private channel, by which a line knows how far it is. */
@@ -20,14 +22,8 @@ export interface LineConfig {
 /** What a line tells; each once. */
 export interface LineEvents {
   onEnd(error: Error): void;
-  onMoved(): void;
+  onMoved(error: Error): void;
 }
-
-/** Of one command; each name is an argument of a call. */
-const MOST_NAMES = 1_000;
-
-/** What the server says of a name that it would say again. The others pass: MOVED, CLUSTERDOWN, LOADING. */
-const REFUSED = /^(?:ERR|NOPERM) /;
 
 /** One subscribed connection. What comes is kept until somebody takes it. */
 export class Line<M> implements Markable {
@@ -42,6 +38,8 @@ export class Line<M> implements Markable {
   heardAt = now();
   /** Why it has ended. */
   ended: Error | undefined;
+  /** What is published does not come over it any more, or not all: its sharded channels, or the master, are elsewhere. */
+  moved: Error | undefined;
   /** Resolves when it has ended. */
   readonly end: Promise<void>;
   /** Whether it hears its private channel. */
@@ -49,16 +47,14 @@ export class Line<M> implements Markable {
   /** Whether what comes is thrown away. */
   isStopped = false;
   events: LineEvents | undefined;
-  /** Where it leads to. */
-  readonly address: string;
+  /** Which server it leads to, whatever is in between: what that calls itself, else its address. */
+  server: string;
+  /** Whether that is a node of a cluster. */
+  isCluster = false;
   readonly #connection: Redis;
   readonly #config: LineConfig;
-  /** What was subscribed to, with the acknowledgements. */
-  readonly #asked: Readonly<Record<Kind, Map<string, Promise<unknown>>>> = {
-    subscribe: new Map(),
-    psubscribe: new Map(),
-    ssubscribe: new Map(),
-  };
+  readonly #sharding: Sharding;
+  readonly #subscriptions: Subscriptions;
   readonly #marks = new Map<string, () => void>();
   #held: Message<M>[] = [];
   #taker: ((message: Message<M>) => void) | undefined;
@@ -68,7 +64,9 @@ export class Line<M> implements Markable {
     this.#config = config;
     this.epoch = config.epoch;
     const { remoteAddress, remotePort } = connection.stream as { remoteAddress?: string; remotePort?: number };
-    this.address = `${connection.options.path ?? remoteAddress}:${remotePort}`;
+    this.server = `${connection.options.path ?? remoteAddress}:${remotePort}`;
+    this.#sharding = new Sharding(connection, (channel) => this.leave(new ShardChannelMovedError(config.subscriber, channel)));
+    this.#subscriptions = new Subscriptions(connection, this.#sharding, config);
     this.end = this.#listen();
   }
 
@@ -103,14 +101,25 @@ export class Line<M> implements Markable {
     return this.isStopped || this.ended !== undefined;
   }
 
-  /** Subscribes to what is wanted and to nothing else, and waits until the server has acknowledged it. @throws what the server says, or why the line has ended. */
-  async sync(wanted: Wanted): Promise<void> {
-    await Promise.all(KINDS.map((kind) => this.#syncKind(kind, wanted)));
+  /** As {@link Subscriptions.sync}. @throws also why the line has ended. */
+  sync(wanted: Wanted): Promise<void> {
+    return this.#subscriptions.sync(wanted);
   }
 
-  /** Whether it has been asked for that. After {@link sync}, what was wanted before is acknowledged. */
+  /** As {@link Subscriptions.has}. */
   has(kind: Kind, name: string): boolean {
-    return this.#asked[kind].has(name);
+    return this.#subscriptions.has(kind, name);
+  }
+
+  /** Whether it leads to where messages are published, where sentinels have led there: a former master answers, too. */
+  get isBelieved(): (() => Promise<boolean>) | undefined {
+    const ask = askAgain(this.#connection);
+    if (!ask) return undefined;
+    return async () => {
+      const word = await ask();
+      if (word === 'other') this.leave(new MasterMovedError(this.#config.subscriber));
+      return word === 'same';
+    };
   }
 
   ping(): Promise<void> {
@@ -121,6 +130,13 @@ export class Line<M> implements Markable {
   take(taker: (message: Message<M>) => void): void {
     this.#taker = taker;
     for (const message of this.#held.splice(0)) if (this.#taker === taker) taker(message);
+  }
+
+  /** It has been left behind. */
+  leave(error: Error): void {
+    if (this.moved) return;
+    this.moved = error;
+    this.events?.onMoved(error);
   }
 
   /** No message is taken or kept any more. */
@@ -157,6 +173,8 @@ export class Line<M> implements Markable {
   }
 
   async #subscribeAll(wanted: Wanted): Promise<void> {
+    // Before all others: a subscribed connection may not ask.
+    const asking = this.#askServer();
     const marking = this.#connection.subscribe(this.#config.channel).then(
       () => {
         this.isMarkable = true;
@@ -164,39 +182,14 @@ export class Line<M> implements Markable {
       // Who may not goes without.
       () => {},
     );
-    await Promise.all([marking, this.sync(wanted)]);
+    await Promise.all([asking, marking, this.sync(wanted)]);
   }
 
-  async #syncKind(kind: Kind, wanted: Wanted): Promise<void> {
-    const asked = this.#asked[kind];
-    const more = wanted.names(kind).filter((name) => !asked.has(name));
-    const fewer = [...asked.keys()].filter((name) => !wanted.has(kind, name));
-    for (const names of inPieces(more, kind === 'ssubscribe' ? 1 : MOST_NAMES)) this.#ask(kind, names, wanted);
-    for (const name of fewer) asked.delete(name);
-    const undone = inPieces(fewer, kind === 'ssubscribe' ? 1 : MOST_NAMES).map((names) => this.#connection[UNDO[kind]](...names));
-    await Promise.all([...asked.values(), ...undone]);
-  }
-
-  #ask(kind: Kind, names: readonly string[], wanted: Wanted): void {
-    const asked = this.#asked[kind];
-    const answered = this.#connection[kind](...names).catch((error: Error) => {
-      for (const name of names) if (asked.get(name) === answered) asked.delete(name);
-      if (error.name !== 'ReplyError' || !REFUSED.test(error.message)) throw error;
-      // It does not say which one.
-      if (names.length > 1) return this.#askOneByOne(kind, names, wanted);
-      const refusal = new SubscriberRefusedError(this.#config.subscriber, error, names);
-      if (!names.every((name) => wanted.refuse(kind, name, refusal))) throw refusal;
-    });
-    // Whoever waits for it hears of it all the same.
-    answered.catch(() => {});
-    for (const name of names) asked.set(name, answered);
-  }
-
-  async #askOneByOne(kind: Kind, names: readonly string[], wanted: Wanted): Promise<void> {
-    const asked = this.#asked[kind];
-    const still = names.filter((name) => wanted.has(kind, name) && !asked.has(name));
-    for (const name of still) this.#ask(kind, [name], wanted);
-    await Promise.all(still.map((name) => asked.get(name)));
+  /** What the server calls itself as long as it runs; not every user may ask. */
+  async #askServer(): Promise<void> {
+    const info = await this.#connection.info('server').catch(() => '');
+    this.server = /^run_id:(\w+)/m.exec(info)?.[1] ?? this.server;
+    this.isCluster = /^redis_mode:cluster/m.test(info);
   }
 
   /** @returns resolves when the connection has ended. */
@@ -209,8 +202,10 @@ export class Line<M> implements Markable {
     connection.stream.on('data', () => {
       this.heardAt = now();
     });
-    connection.on('moved', () => this.events?.onMoved());
-    hear<M>(connection, this.#config.binary, (channel, message, pattern, sharded) => this.#hear(channel, message, pattern, sharded));
+    const onMessage: Hear<M> = (channel, message, pattern, sharded) => this.#hear(channel, message, pattern, sharded);
+    hear<M>(connection, this.#config.binary, onMessage, (kind, channel) => {
+      if (kind === 'sunsubscribe') this.#sharding.onUnsubscribed(channel);
+    });
     return new Promise((resolve) => {
       connection.once('end', () => {
         this.ended = cause ?? new Error('the connection was closed by the server, or on the way to it');
@@ -234,9 +229,4 @@ export class Line<M> implements Markable {
     if (this.#taker) this.#taker(given);
     else this.#held.push(given);
   }
-}
-
-/** Sharded channels of one command would have to be of one slot, hence pieces of one. */
-function inPieces(names: readonly string[], size: number): (readonly string[])[] {
-  return Array.from({ length: Math.ceil(names.length / size) }, (_, piece) => names.slice(piece * size, (piece + 1) * size));
 }

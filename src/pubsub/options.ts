@@ -16,8 +16,16 @@ export interface DeliveryProbe {
 export interface ConnectContext {
   /** How often it has failed since the last connection ended. */
   readonly failures: number;
-  /** Why the last attempt failed, or the last connection ended. */
+  /** Why the last attempt failed, or the last connection ended; nothing at first, and after `refresh()`. */
   readonly error: unknown;
+  /** The name of the subscriber. */
+  readonly subscriber: string;
+  /** Its options, which those that are given replace; the same object each time, and of no other subscriber. */
+  readonly options: SubscriberOptions;
+  /** The sharded channels that it is to be subscribed to. */
+  readonly shardChannels: readonly string[];
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 /** When a connection is asked whether it lives. */
@@ -29,7 +37,7 @@ export interface SubscriberOptions extends ConnectionOptions {
   readonly channels?: readonly string[] | undefined;
   /** Patterns to begin with, such as `news.*`. */
   readonly patterns?: readonly string[] | undefined;
-  /** Sharded channels to begin with, all of the node that is connected to. */
+  /** Sharded channels to begin with, all of one node of a cluster. */
   readonly shardChannels?: readonly string[] | undefined;
   /** How often the connection is asked whether it lives, in milliseconds; less than what a NAT on the way forgets after. Default 30,000. */
   readonly pingMs?: number | undefined;
@@ -45,7 +53,7 @@ export interface SubscriberOptions extends ConnectionOptions {
   readonly overflow?: Overflow | undefined;
   /** Publishes to a private channel and waits for it: a server that nobody publishes to any more answers, too. */
   readonly deliveryProbe?: DeliveryProbe | undefined;
-  /** Other options for each attempt to connect, such as another node; they replace those given here. */
+  /** Other options for each attempt to connect, such as those of `clusterNode([...])`; they replace those given here. */
   readonly connect?: ((context: ConnectContext) => ConnectionOptions | Promise<ConnectionOptions>) | undefined;
 }
 
@@ -93,6 +101,16 @@ export function checkSubscriber(name: string, options: SubscriberOptions): void 
 /** Of what `connect` gave, with the others. @throws InvalidOptionError */
 export function checkConnect(name: string, options: SubscriberOptions): void {
   checkConnectionOptions(`connect() of subscriber "${name}"`, options, { own: OWN, elsewhere: ELSEWHERE });
+}
+
+/** The options that say where the server is: who gives one of them means no other. */
+const PLACES = ['url', 'host', 'port', 'path', 'sentinels'] as const;
+
+/** The options, with those in their place that were given for one connection. */
+export function withGiven(options: SubscriberOptions, given: ConnectionOptions): SubscriberOptions {
+  const isElsewhere = PLACES.some((place) => given[place] !== undefined);
+  const without = isElsewhere ? Object.fromEntries(PLACES.map((place) => [place, undefined])) : {};
+  return { ...options, ...without, ...given };
 }
 
 /** @throws InvalidOptionError */

@@ -66,7 +66,7 @@ export class Subscriber<M extends string | Buffer = string>
     return this.#add('psubscribe', patterns);
   }
 
-  /** Subscribes to sharded channels, of the node that is connected to; as {@link subscribe}. */
+  /** Subscribes to sharded channels, all of one node; as {@link subscribe}. @throws ShardChannelsApartError for one of another node than those that are there, ShardChannelMovedError where `connect` cannot lead there. */
   async ssubscribe(...channels: string[]): Promise<void> {
     return this.#add('ssubscribe', channels);
   }

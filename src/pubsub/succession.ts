@@ -1,10 +1,17 @@
 import { backoffMs } from '../backoff.ts';
 import { now } from '../clock.ts';
 import { atRoot, enterFrame, type Frame } from '../context.ts';
-import { DeliveryStoppedError, HeartbeatTimeoutError, SubscriberClosedError, SubscriberRefusedError } from '../errors.ts';
+import {
+  DeliveryStoppedError,
+  HeartbeatTimeoutError,
+  ShardChannelMovedError,
+  ShardChannelsApartError,
+  SubscriberClosedError,
+  SubscriberRefusedError,
+} from '../errors.ts';
 import { isFinal } from '../redis/connection.ts';
 import { Dialling } from './dialling.ts';
-import { type HandedOver, handOver } from './handover.ts';
+import { type HandedOver, handOver, mayRepeat } from './handover.ts';
 import type { Line } from './line.ts';
 import type { DownReason, Gap, Message } from './messages.ts';
 import { heartbeatOf, type SubscriberOptions } from './options.ts';
@@ -84,7 +91,7 @@ export class Succession<M> {
     const known = this.#reason;
     if (known !== undefined && (known !== 'refreshed' || reason === 'refreshed')) return;
     this.#reason = reason;
-    this.#dialling.error = error;
+    this.#dialling.error = reason === 'refreshed' ? undefined : error;
     if (reason !== 'refreshed') this.#config.heir.onDown(line.epoch, reason, error);
     if (known === undefined) this.#begin();
   }
@@ -100,7 +107,10 @@ export class Succession<M> {
       for (const kind of KINDS) for (const name of wanted.names(kind)) if (line.has(kind, name)) wanted.acknowledge(kind, name);
     } catch (error) {
       if (error instanceof SubscriberRefusedError) this.#fail(error);
-      else if (line === this.line && !line.ended) this.#inFrame(() => this.replace('closed', error as Error));
+      else if (line === this.line && !line.ended) {
+        const reason = error instanceof ShardChannelMovedError ? 'moved' : 'closed';
+        this.#inFrame(() => this.replace(reason, error as Error));
+      }
     }
   }
 
@@ -133,11 +143,12 @@ export class Succession<M> {
     this.#young = old && now() - this.#adoptedAt < YOUNG_MS ? this.#young + 1 : 0;
     if (this.#reason !== 'refreshed' && this.#young > 1) await this.#dialling.pause(backoffMs(this.#young - 1, Math.random()));
     for (let failures = 1; !this.#dialling.isOver; failures++) {
-      // What ended before the next began cannot have given what that one gives.
       const isAlone = !old || old.isOver;
       try {
         const next = await this.#dialling.open((old?.epoch ?? 0) + 1, failures - 1);
-        const begun = isAlone ? { isSeamless: !old, since: next.subscribedAt } : await this.#handOver(old, next);
+        // What ended before the next began cannot have given what that one gives, on the same server.
+        const isNew = isAlone && (!old || !mayRepeat(old, next));
+        const begun = isNew || !old ? { isSeamless: !old, since: next.subscribedAt } : await this.#handOver(old, next);
         if (!this.#dialling.isOver) this.#adopt(next, begun);
         return;
       } catch (error) {
@@ -154,11 +165,17 @@ export class Succession<M> {
   async #onFailed(failures: number, error: Error): Promise<void> {
     if (this.#dialling.isOver) return;
     if (error instanceof SubscriberRefusedError) throw error;
+    if (error instanceof ShardChannelsApartError) this.#onApart(error);
     if (isFinal(error)) throw new SubscriberRefusedError(this.#config.name, error);
     const nextMs = backoffMs(failures, Math.random());
     this.#dialling.error = error;
     this.#config.heir.onRetry(failures, error, nextMs);
     await this.#dialling.pause(nextMs);
+  }
+
+  /** A subscriber that was served once waits until they are together again. */
+  #onApart(error: ShardChannelsApartError): void {
+    if (!this.#config.wanted.refuseNew('ssubscribe', error) && !this.#line) throw error;
   }
 
   // No await in here: the reason, the gap and the messages are of one moment.
@@ -180,6 +197,7 @@ export class Succession<M> {
     if (this.#dialling.isOver) return;
     heir.onUp(next.epoch, gap);
     if (next.ended) this.replace('closed', next.ended);
+    else if (next.moved) this.#onMoved(next.moved);
     // Also for what was wanted since it subscribed.
     else void this.sync();
   }
@@ -192,6 +210,7 @@ export class Succession<M> {
         return line.heardAt;
       },
       ping: () => line.ping(),
+      isBelieved: line.isBelieved,
       onPing: (rttMs: number) => heir.onPing(line.epoch, rttMs),
       onSilence: (silentMs: number) => this.replace('heartbeat-timeout', new HeartbeatTimeoutError(name, silentMs, rules.pongMs)),
     };
@@ -203,8 +222,14 @@ export class Succession<M> {
     }
     line.events = {
       onEnd: (error) => this.replace('closed', error),
-      onMoved: () => this.replace('moved', new Error('a sharded channel has moved to another node')),
+      onMoved: (error) => this.#onMoved(error),
     };
+  }
+
+  /** Whatever answers and comes back from now on proves nothing of what is gone. */
+  #onMoved(error: Error): void {
+    this.#stopLooking();
+    this.replace('moved', error);
   }
 
   #stopLooking(): void {

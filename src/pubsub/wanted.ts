@@ -64,6 +64,11 @@ export class Wanted {
     return true;
   }
 
+  /** Takes out all names that were never acknowledged. @returns whether there were any. */
+  refuseNew(kind: Kind, error: Error): boolean {
+    return this.names(kind).filter((name) => this.refuse(kind, name, error)).length > 0;
+  }
+
   /** No name will be acknowledged any more. */
   end(error: Error): void {
     for (const kind of KINDS) {

@@ -8,7 +8,9 @@ class FakeLine {
   readonly done: string[] = [];
   readonly marks = new Map<string, () => void>();
   readonly end = new Promise<void>(() => {});
-  address = 'server:1';
+  server = 'one';
+  isCluster = false;
+  moved: Error | undefined;
   isMarkable = true;
   heardAt = 0;
   ended: Error | undefined;
@@ -89,7 +91,7 @@ describe('handOver()', () => {
     async (why) => {
       const { old, next, run } = lines();
       next.isMarkable = why !== 'cannot hear it';
-      next.address = why === 'leads elsewhere' ? 'server:2' : 'server:1';
+      if (why === 'leads elsewhere') next.server = 'two';
       const begun = Date.now();
       next.pingMs = 20;
       const { isSeamless, since } = await run(async (mark) => {
@@ -101,6 +103,26 @@ describe('handOver()', () => {
       expect(since).toBeGreaterThanOrEqual(begun + 15);
     },
   );
+
+  it('is not seamless where the old line was left behind before it came to the mark', async () => {
+    const { old, next, run } = lines();
+    const { isSeamless } = await run(async (mark) => {
+      next.hear(mark);
+      old.moved = new Error('moved');
+      old.hear(mark);
+    });
+    expect(isSeamless).toBe(false);
+  });
+
+  it('throws away what another node of a cluster may have brought already', async () => {
+    const { old, next, run } = lines();
+    next.server = 'two';
+    next.isCluster = true;
+    const begun = Date.now();
+    const { isSeamless, since } = await run(async () => {});
+    expect({ isSeamless, old: old.done, next: next.done }).toEqual({ isSeamless: false, old: ['stop'], next: ['answer', 'forget'] });
+    expect(since - begun).toBeGreaterThan(240);
+  });
 
   it('does without a mark where that takes longer than another connection did', async () => {
     const { old, next, run } = lines();

@@ -66,7 +66,7 @@ export async function proxyTo(redis: TestRedis): Promise<FaultProxy> {
 
 /** Leads to the server, but for what it never hears. */
 export async function serverDeafTo(
-  { server: { port, host } }: TestRedis,
+  { server: { port, host } }: Pick<TestRedis, 'server'>,
   words: RegExp,
 ): Promise<{ readonly url: string; readonly open: ReadonlySet<Socket> }> {
   const open = new Set<Socket>();
@@ -155,7 +155,11 @@ export function missing(numbers: readonly number[], sent: number, first = number
 }
 
 /** Numbers whose time of publication is in none of the gaps. */
-export function unexplained(lost: readonly number[], { publishedAt }: NumberPublisher, gaps: readonly Gap[]): readonly unknown[] {
+export function unexplained(
+  lost: readonly number[],
+  { publishedAt }: Pick<NumberPublisher, 'publishedAt'>,
+  gaps: readonly Gap[],
+): readonly unknown[] {
   return lost.flatMap((number) => {
     const at = publishedAt[number] ?? 0;
     return gaps.some(({ after, before }) => after < at && at < before) ? [] : [{ number, at, gaps }];

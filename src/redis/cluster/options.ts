@@ -62,8 +62,12 @@ function isNodeUrl(text: string): boolean {
   return hostname !== '' && username === '' && password === '' && /^(?:\/0?)?$/.test(pathname) && search === '';
 }
 
+/** Some nodes, one at the least. */
+export const NODES_CHECK: Check = (value) =>
+  Array.isArray(value) && value.length > 0 ? value.map(isNode).find((wrong) => wrong !== undefined) : isNode(undefined);
+
 const CHECKS: Readonly<Record<'nodes' | 'natMap', Check>> = {
-  nodes: (value) => (Array.isArray(value) && value.length > 0 ? value.map(isNode).find((wrong) => wrong !== undefined) : isNode(undefined)),
+  nodes: NODES_CHECK,
   natMap: (value) =>
     typeof value === 'function' || (typeof value === 'object' && value !== null && Object.values(value).every((node) => !isNode(node)))
       ? undefined
@@ -78,12 +82,17 @@ export function checkRedisClusterPool(name: string, options: RedisClusterPoolOpt
 }
 
 /** The nodes to begin with. */
-export function seedsOf({ nodes }: RedisClusterPoolOptions): readonly Address[] {
+export function seedsOf({ nodes }: Pick<RedisClusterPoolOptions, 'nodes'>): readonly Address[] {
   return nodes.map((node) => {
     if (typeof node !== 'string') return addressOf(node.host, node.port ?? DEFAULT_PORT);
     const { hostname, port: digits } = new URL(node);
     return addressOf(hostname.replace(/^\[(.*)\]$/, '$1'), digits || DEFAULT_PORT);
   });
+}
+
+/** Whether one of them says that all are reached by TLS. */
+export function isSecure(nodes: readonly ClusterNode[]): boolean {
+  return nodes.some((node) => typeof node === 'string' && /^rediss:/i.test(node));
 }
 
 /** Where a node is reached that the cluster knows by this address. */
@@ -94,6 +103,5 @@ export function reachOf({ natMap }: RedisClusterPoolOptions, address: Address): 
 
 /** The options of a pool of connections to one node. */
 export function optionsOf({ nodes, natMap: _, ...others }: RedisClusterPoolOptions, address: Address): RedisPoolOptions {
-  const isSecure = nodes.some((node) => typeof node === 'string' && /^rediss:/i.test(node));
-  return { ...others, ...(isSecure && !others.tls && { tls: {} }), retry: others.retry ?? RETRY, ...partsOf(address) };
+  return { ...others, ...(isSecure(nodes) && !others.tls && { tls: {} }), retry: others.retry ?? RETRY, ...partsOf(address) };
 }
