@@ -39,7 +39,17 @@ describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
     const own = ['http-server', 'http.ts', 'postgres.ts'];
-    const names = ['limits', 'nestjs', 'produce-in-job', 'request-handler', 'resources', 'sandbox', 'sandbox-processor', 'several-workers'];
+    const names = [
+      'limits',
+      'log-to-queue',
+      'nestjs',
+      'produce-in-job',
+      'request-handler',
+      'resources',
+      'sandbox',
+      'sandbox-processor',
+      'several-workers',
+    ];
     const below = [...names, 'shutdown', 'testing', 'transaction', 'worker'].map((name) => `${name}.ts`);
     expect(files).toEqual([...own, ...below].sort());
   });
@@ -57,6 +67,13 @@ describe('examples', () => {
     expect(stats).toMatchObject({ max: 5, acquired: 100, inUse: 0, leaked: 0 });
     expect(stats.created).toBeLessThanOrEqual(5);
     expect(await redis().observer.mget('example:sent', 'example:quota')).toEqual(['50', '-50']);
+  });
+
+  it('log-to-queue.ts: each entry becomes one job, though the program stops between two checkpoints', async () => {
+    const { main } = await import('../../examples/log-to-queue.ts');
+    const { read, jobs } = await main(45);
+    expect(jobs).toBe(45);
+    expect(read).toBeGreaterThan(45);
   });
 
   it('shutdown.ts: the job ends before the worker does', async () => {

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 export const root = join(import.meta.dirname, '../..');
 
 /** What teaches the library: the code of these pages is run, and their tables of options are those of the types. */
-export const GUIDES = ['README.md', 'docs/workers.md', 'docs/redis.md', 'docs/pools.md', 'docs/http.md', 'docs/pubsub.md'];
+export const GUIDES = [
+  'README.md',
+  'docs/workers.md',
+  'docs/redis.md',
+  'docs/pools.md',
+  'docs/http.md',
+  'docs/pubsub.md',
+  'docs/sources.md',
+];
 
 /** A file of the repository, as text. */
 export function read(file: string): string {

@@ -1,8 +1,8 @@
-import { definePool, Scope, ScopedPoolError, withRoot } from 'scoped-pool';
+import { definePool, resume, Scope, ScopedPoolError, supervise, withRoot } from 'scoped-pool';
 import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
 import { scopeListener } from 'scoped-pool/http';
 import { createSubscriber } from 'scoped-pool/pubsub';
-import { defineRedisPool } from 'scoped-pool/redis';
+import { consumerGroup, defineRedisPool, redisStream } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
 import { GUIDES, read, tablesOf } from './markdown.ts';
@@ -42,6 +42,29 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
       ['src/pubsub/options.ts', 'SubscriberOptions'],
     ],
     refuse: (options) => createSubscriber('refused', options),
+  },
+  'option of resume': {
+    declared: [
+      ['src/source/policy.ts', 'RestartLimits'],
+      ['src/source/resume.ts', 'ResumePolicy'],
+    ],
+    refuse: (options) => resume(async function* () {}, 0, options),
+  },
+  'option of supervise': {
+    declared: [
+      ['src/source/policy.ts', 'RestartLimits'],
+      ['src/scope/task.ts', 'SpawnOptions'],
+      ['src/source/supervise.ts', 'SuperviseOptions'],
+    ],
+    refuse: (options) => supervise(() => {}, options),
+  },
+  'option of redisStream': {
+    declared: [['src/redis/stream/options.ts', 'RedisStreamOptions']],
+    refuse: (options) => redisStream(defineRedisPool('refusing-streams'), 'key', options),
+  },
+  'option of consumerGroup': {
+    declared: [['src/redis/stream/options.ts', 'ConsumerGroupOptions']],
+    refuse: (options) => consumerGroup(defineRedisPool('refusing-streams'), 'key', { group: 'a', consumer: 'b', ...options }),
   },
   'option of retry': {
     declared: [['src/redis/retry.ts', 'RetryOptions']],
