@@ -33,7 +33,7 @@ interface Waiting<T> {
   reject(error: unknown): void;
 }
 
-/** What an inbox makes of what it drops, and whom it tells that nobody takes anything any more. */
+/** What an inbox makes of what it drops, and whom it tells, once, that it takes no more. */
 export interface InboxEvents<T> {
   onDropped(dropped: Dropped): T;
   onEnd(): void;
@@ -73,6 +73,7 @@ export class Inbox<T> implements AsyncIterator<T, undefined> {
   end(failure: { readonly error?: unknown } = {}): void {
     if (this.#end) return;
     this.#end = failure;
+    this.#events.onEnd();
     for (const { resolve, reject } of this.#waiting.splice(0)) this.#take().then(resolve, reject);
   }
 
@@ -86,7 +87,6 @@ export class Inbox<T> implements AsyncIterator<T, undefined> {
     this.#taken = 0;
     this.#gaps = 0;
     this.end();
-    this.#events.onEnd();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -130,7 +130,6 @@ export class Inbox<T> implements AsyncIterator<T, undefined> {
     if (overflow === 'drop-oldest') return this.#dropOldest(kept);
     if (overflow === 'drop-newest') return this.#dropNewest(kept);
     this.end({ error: new SubscriberOverflowError(this.#owner, max) });
-    this.#events.onEnd();
   }
 
   /** A gap stands in front of all, never elsewhere. */

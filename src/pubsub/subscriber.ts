@@ -42,7 +42,7 @@ export class Subscriber<M extends string | Buffer = string>
     this.#wanted = new Wanted({ subscribe: channels, psubscribe: patterns, ssubscribe: shardChannels });
     const frame = { scope, work: undefined, held: undefined };
     this.#succession = new Succession({ name, options, wanted: this.#wanted, frame, heir: this.#heir() });
-    this.#outlets = new Outlets(name, options);
+    this.#outlets = new Outlets(name, options, scope);
     this.#letGo = this.#endWith(scope);
     this.#succession.start();
   }
@@ -128,7 +128,10 @@ export class Subscriber<M extends string | Buffer = string>
     return this.close();
   }
 
-  /** Messages and gaps from now on, up to `maxBuffered` of them kept; each iterator gets all. */
+  /**
+   * Messages and gaps from now on, up to `maxBuffered` of them kept; each iterator gets all. It also ends when the scope in
+   * which it is opened closes or is cancelled, and, with what has come, when that of the subscriber begins to close.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message<M> | Gap, undefined> {
     return this.#outlets.open();
   }
