@@ -803,6 +803,82 @@ export class SubscriberOverflowError extends ScopedPoolError {
   }
 }
 
+/** An item cannot be published: its codec has no form for it. The `cause` is what JSON.stringify threw, if it did. */
+export class NotEncodableError extends ScopedPoolError {
+  readonly code = 'ERR_NOT_ENCODABLE';
+
+  constructor(owner: string, item: unknown, form: 'JSON' | 'bytes', cause?: unknown) {
+    const advice =
+      form === 'JSON' ? 'Yield what JSON.stringify() can write' : 'Yield texts, Buffers or Uint8Arrays, or leave out codec: "bytes"';
+    super(`${owner}: an item of the source (${kindOf(item)}) cannot be published as ${form}. ${advice}`, cause);
+  }
+}
+
+/** Messages came that are no JSON; they were skipped. */
+export class NotDecodableError extends ScopedPoolError {
+  readonly code = 'ERR_NOT_DECODABLE';
+  /** How many, since this was told last. */
+  readonly skipped: number;
+
+  /** @param channel Of the last of them. */
+  constructor(subscriber: string, channel: string, skipped: number) {
+    super(
+      `subscriber "${subscriber}": ${skipped} messages of ${show(channel)} were skipped, for they are no JSON. See who publishes them, ` +
+        'or subscribe with codec: "bytes"',
+    );
+    this.skipped = skipped;
+  }
+}
+
+/** More items wait for the server than may, and none was to be dropped. */
+export class PublisherOverflowError extends ScopedPoolError {
+  readonly code = 'ERR_PUBLISHER_OVERFLOW';
+
+  constructor(publisher: string, max: number) {
+    super(
+      `publisher "${publisher}": more than ${max} items (maxBuffered) wait to be published. ` +
+        'Raise maxBuffered, let overflow drop some, or let it wait',
+    );
+  }
+}
+
+/** The server refuses to publish; to try again is of no use. The `cause` is what it said. */
+export class PublisherRefusedError extends ScopedPoolError {
+  readonly code = 'ERR_PUBLISHER_REFUSED';
+
+  constructor(publisher: string, cause: Error) {
+    super(
+      `publisher "${publisher}": the server refuses what it publishes (${redact(cause.message)}). ` +
+        'Correct what the user may do (its channels, too), and publish again',
+      cause,
+    );
+  }
+}
+
+/** Items that a source has yielded were not published, or nobody knows whether they were. The `cause` is the last error, if it was one. */
+export class ItemsLostError extends ScopedPoolError {
+  readonly code = 'ERR_ITEMS_LOST';
+  /** How many were surely not published, since this was told last. */
+  readonly dropped: number;
+  /** How many were sent and not answered, since this was told last. */
+  readonly unsure: number;
+
+  constructor(publisher: string, { dropped, unsure }: { readonly dropped: number; readonly unsure: number }, cause?: unknown) {
+    super(
+      `publisher "${publisher}": ${dropped} items were dropped, and of ${unsure} nobody knows whether they were published. ` +
+        'See the cause, if there is one; raise maxBuffered where the source is faster than the server',
+      cause,
+    );
+    this.dropped = dropped;
+    this.unsure = unsure;
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
 /** A source, or a supervised task, has failed too often in a row without progress. The `cause` is the last failure. */
 export class GaveUpError extends ScopedPoolError {
   readonly code = 'ERR_GAVE_UP';

@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '../errors.ts';
 import { type Check, callable, checkArgument, duration, flag, integer, oneOf, text } from '../options.ts';
 import { CONNECTION_CHECKS, type ConnectionOptions, checkConnectionOptions } from '../redis/options.ts';
+import { CODECS, type Codec } from './codec.ts';
 import type { HeartbeatRules } from './heartbeat.ts';
 import { OVERFLOWS, type Overflow } from './inbox.ts';
 
@@ -57,6 +58,12 @@ export interface SubscriberOptions extends ConnectionOptions {
   readonly connect?: ((context: ConnectContext) => ConnectionOptions | Promise<ConnectionOptions>) | undefined;
 }
 
+/** Settings of `subscribeTo`: those of `createSubscriber`, but for what names channels. */
+export interface TopicOptions extends Omit<SubscriberOptions, 'channels' | 'patterns' | 'shardChannels' | 'binary'> {
+  /** What messages are: `json`, or `bytes`, which come as Buffers. Default `json`. */
+  readonly codec?: Codec | undefined;
+}
+
 /** Names of channels. */
 export const names: Check = (value) =>
   Array.isArray(value) && value.every((name) => text(name) === undefined) ? undefined : 'a list of texts that are not empty';
@@ -93,9 +100,27 @@ export function checkSubscriber(name: string, options: SubscriberOptions): void 
   checkArgument('createSubscriber()', 'its name', name, text);
   const where = `createSubscriber("${name}")`;
   checkConnectionOptions(where, options, { own: OWN, elsewhere: ELSEWHERE });
-  const { pingMs = PING_MS, pongMs } = options;
+  checkPong(where, options);
+}
+
+function checkPong(where: string, { pingMs = PING_MS, pongMs }: TopicOptions): void {
   if (pongMs !== undefined && pongMs > pingMs)
     throw new InvalidOptionError({ where, option: 'pongMs', expected: `at most pingMs, ${pingMs}`, actual: pongMs });
+}
+
+const { channels, patterns, shardChannels, binary, ...SHARED } = OWN;
+const ONE_TOPIC = 'its topic is its channel; createSubscriber() has several';
+const TOPIC = {
+  own: { ...SHARED, codec: oneOf(...CODECS) },
+  elsewhere: { ...ELSEWHERE, channels: ONE_TOPIC, patterns: ONE_TOPIC, shardChannels: ONE_TOPIC, binary: 'codec: "bytes" gives Buffers' },
+};
+
+/** @throws InvalidOptionError */
+export function checkTopic(topic: string, options: TopicOptions): void {
+  checkArgument('subscribeTo()', 'its topic', topic, text);
+  const where = `subscribeTo("${topic}")`;
+  checkConnectionOptions(where, options, TOPIC);
+  checkPong(where, options);
 }
 
 /** Of what `connect` gave, with the others. @throws InvalidOptionError */

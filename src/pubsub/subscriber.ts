@@ -3,6 +3,7 @@ import { SubscriberClosedError } from '../errors.ts';
 import { abortSignal, checkOptions } from '../options.ts';
 import type { Scope } from '../scope/index.ts';
 import { Bell } from './bell.ts';
+import type { Decoding } from './decoding.ts';
 import type { SubscriberEvents, SubscriberStatus } from './events.ts';
 import { tell } from './listening.ts';
 import type { DownReason, Gap, Message } from './messages.ts';
@@ -11,11 +12,8 @@ import { Outlets } from './outlets.ts';
 import { Succession } from './succession.ts';
 import { type Kind, UNDO, Wanted } from './wanted.ts';
 
-/** Subscribed to channels of Redis until its scope closes, over one connection at a time. Made by `createSubscriber`. */
-export class Subscriber<M extends string | Buffer = string>
-  extends EventEmitter<SubscriberEvents<M>>
-  implements AsyncIterable<Message<M> | Gap>, AsyncDisposable
-{
+/** Subscribed to channels of Redis until its scope closes, over one connection at a time. Made by `createSubscriber` and `subscribeTo`. */
+export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> implements AsyncIterable<Message<M> | Gap>, AsyncDisposable {
   readonly name: string;
   readonly #scope: Scope;
   readonly #wanted: Wanted;
@@ -33,11 +31,14 @@ export class Subscriber<M extends string | Buffer = string>
   /** Takes back what it has asked of its scope. */
   readonly #letGo: () => void;
 
+  readonly #decoding: Decoding<M> | undefined;
+
   /** @internal */
-  constructor(name: string, options: SubscriberOptions, scope: Scope) {
+  constructor(name: string, options: SubscriberOptions, scope: Scope, decoding?: Decoding<M>) {
     super();
     this.name = name;
     this.#scope = scope;
+    this.#decoding = decoding;
     const { channels = [], patterns = [], shardChannels = [] } = options;
     this.#wanted = new Wanted({ subscribe: channels, psubscribe: patterns, ssubscribe: shardChannels });
     const frame = { scope, work: undefined, held: undefined };
@@ -149,8 +150,14 @@ export class Subscriber<M extends string | Buffer = string>
   }
 
   #heir() {
+    const decoding = this.#decoding;
+    const onMessage = (message: Message<M>) => this.#onMessage(message);
+    const onCoded = (message: Message<M>) => {
+      const decoded = decoding?.decode(message);
+      if (decoded) onMessage(decoded);
+    };
     return {
-      onMessage: (message: Message<M>) => this.#onMessage(message),
+      onMessage: decoding ? onCoded : onMessage,
       onPing: (epoch: number, rttMs: number) => this.#tell('ping', { epoch, rttMs }),
       onDown: (epoch: number, reason: DownReason, error: Error) => {
         this.#become('down');
@@ -222,6 +229,7 @@ export class Subscriber<M extends string | Buffer = string>
     this.#ended = error;
     this.#become(status);
     this.#wanted.end(error);
+    this.#decoding?.end();
     this.#outlets.end(status === 'failed' ? { error } : {});
   }
 
