@@ -40,19 +40,24 @@ export class Intake<T> {
     }
   }
 
-  /** Asks the source to end; what it was asked for before may still come. */
-  end(): void {
+  /**
+   * Asks the source to end; what it was asked for before may still come.
+   *
+   * @returns resolves when that has come, if it is known. @throws what the source throws.
+   */
+  end(): Promise<unknown> {
     const iterator = this.#iterator;
     this.#ending ??= (async () => iterator?.return?.())();
     // Whoever runs it hears of it, if it is not given up.
     this.#ending.catch(() => {});
+    return iterator && !iterator.return ? new Promise(() => {}) : this.#ending;
   }
 
   #take(item: T): void {
     try {
       this.#taker.take(item);
     } catch (error) {
-      this.end();
+      void this.end();
       throw error;
     }
   }

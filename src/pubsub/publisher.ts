@@ -1,4 +1,4 @@
-import { after, cancel, type Timer } from '../clock.ts';
+import { after, cancel, nextTurn, type Timer } from '../clock.ts';
 import { ItemsLostError, PublisherRefusedError } from '../errors.ts';
 import { backoffMs } from '../pool/backoff.ts';
 import type { RedisPool } from '../redis/api.ts';
@@ -102,7 +102,7 @@ export class Publisher implements AsyncDisposable {
       await this.#publishAll(signal);
     } finally {
       this.#finish({});
-      this.#intake.end();
+      void this.#intake.end();
       this.#lose(this.#backlog.take(Number.POSITIVE_INFINITY).length, 0);
       this.#losses.flush();
     }
@@ -155,9 +155,17 @@ export class Publisher implements AsyncDisposable {
   #end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    this.#intake.end();
     this.#changed.ring();
-    if (!this.#over) this.#giveUp = after(LAST_MS, () => this.#finish({}));
+    if (this.#over) return;
+    this.#giveUp = after(LAST_MS, () => this.#finish({}));
+    this.#intake
+      .end()
+      // What it gave last is taken first.
+      .then(nextTurn)
+      .then(
+        () => this.#finish({}),
+        (error: unknown) => this.#finish({ failure: { error } }),
+      );
   }
 
   #finish(over: { readonly failure?: { readonly error: unknown } }): void {
