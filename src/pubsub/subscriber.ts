@@ -36,6 +36,8 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
   /** @internal */
   constructor(name: string, options: SubscriberOptions, scope: Scope, decoding?: Decoding<M>) {
     super();
+    // As many requests may listen as there are: no leak to warn of.
+    this.setMaxListeners(0);
     this.name = name;
     this.#scope = scope;
     this.#decoding = decoding;

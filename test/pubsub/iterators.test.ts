@@ -6,6 +6,7 @@ import { expectNoLeaks } from 'scoped-pool/testing';
 import { describe, expect, it } from 'vitest';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { warnings } from '../support/warnings.ts';
 import { listening, subscriberName } from './support.ts';
 
 const redis = useRedis();
@@ -120,6 +121,23 @@ describe('an iterator of another scope than the subscriber', () => {
     expect(kept).toHaveLength(1_000);
     expect(root.tree().children.filter(({ name }) => name.startsWith('request'))).toEqual([]);
     expect(subscriber.status).toBe('up');
+  });
+});
+
+describe('listeners of other scopes', () => {
+  it('may be as many as there are scopes', async () => {
+    const seen = warnings();
+    await withRoot(async () => {
+      const subscriber = createSubscriber(subscriberName(), { url: redis().url, channels: ['a'] });
+      for (let count = 0; count < 20; count++) await withScope((scope) => void scope.on(subscriber, 'gap', () => {}));
+      await withScope((scope) => {
+        for (let count = 0; count < 20; count++) scope.on(subscriber, 'gap', () => {});
+        expect(subscriber.listenerCount('gap')).toBe(20);
+      });
+      expect(subscriber.listenerCount('gap')).toBe(0);
+    });
+    await turn();
+    expect(seen).toEqual([]);
   });
 });
 
