@@ -38,7 +38,7 @@ function request(port: number, path: string) {
 describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
-    const own = ['http-server', 'http.ts', 'postgres.ts'];
+    const own = ['fan-out', 'http-server', 'http.ts', 'postgres.ts'];
     const names = [
       'limits',
       'log-to-queue',
