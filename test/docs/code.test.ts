@@ -43,7 +43,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function moduleOf({ code }: Block): string {
   const before = Object.entries(KNOWN).filter(
-    ([name]) => new RegExp(`\\b${name}\\.|\\(${name}\\b`).test(code) && !code.includes('defineRedisPool('),
+    ([name]) => new RegExp(`\\b${name}\\.|(?:\\(|, )${name}\\b`).test(code) && !code.includes('defineRedisPool('),
   );
   const text = [...before.map(([, lines]) => lines), code, /^const server =/m.test(code) ? 'export { server };\n' : 'export {};\n'].join(
     '',

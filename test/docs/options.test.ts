@@ -1,7 +1,7 @@
 import { definePool, resume, Scope, ScopedPoolError, supervise, withRoot } from 'scoped-pool';
 import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
 import { scopeListener } from 'scoped-pool/http';
-import { createSubscriber } from 'scoped-pool/pubsub';
+import { createSubscriber, publishFrom, subscribeTo } from 'scoped-pool/pubsub';
 import { consumerGroup, defineRedisPool, redisStream } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
 import { type PoolRules, rulesOf } from '../../src/pool/options.ts';
@@ -42,6 +42,14 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
       ['src/pubsub/options.ts', 'SubscriberOptions'],
     ],
     refuse: (options) => createSubscriber('refused', options),
+  },
+  'option of publishFrom': {
+    declared: [['src/pubsub/publishing.ts', 'PublisherOptions']],
+    refuse: (options) => publishFrom([], defineRedisPool('publishing'), 'refused', options),
+  },
+  'option of subscribeTo, beside those of createSubscriber': {
+    declared: [['src/pubsub/options.ts', 'TopicOptions']],
+    refuse: (options) => subscribeTo('refused', options),
   },
   'option of resume': {
     declared: [
@@ -144,7 +152,7 @@ describe('the options in README.md and the guides', () => {
       const names = documented.map((option) => option.name);
       const known = await knownTo(refuse);
       // A Redis pool takes the options of ioredis, too, and those of a pool.
-      const extra = name.includes('Redis') ? known.filter((option) => !names.includes(option)) : [];
+      const extra = /Redis|, beside/.test(name) ? known.filter((option) => !names.includes(option)) : [];
       expect([...names, ...extra].sort()).toEqual([...known].sort());
     });
 
