@@ -16,7 +16,7 @@ const SERVERS = {
     package: 'postgresql',
     isThere: () => succeeds('sh', ['-c', 'command -v postgres || ls /usr/lib/postgresql/*/bin/postgres']),
   },
-  // A browser, not a server: it shows the page of examples/http-server.
+  // A browser, not a server: it shows the pages of examples/http-server and examples/fan-out.
   chromium: {
     package: 'chromium',
     isThere: () => succeeds('sh', ['-c', 'command -v chromium']),
