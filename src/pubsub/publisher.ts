@@ -1,4 +1,4 @@
-import { after, cancel, nextTurn, type Timer } from '../clock.ts';
+import { after, cancel, type Timer } from '../clock.ts';
 import { ItemsLostError, PublisherRefusedError } from '../errors.ts';
 import { backoffMs } from '../pool/backoff.ts';
 import type { RedisPool } from '../redis/api.ts';
@@ -158,14 +158,10 @@ export class Publisher implements AsyncDisposable {
     this.#changed.ring();
     if (this.#over) return;
     this.#giveUp = after(LAST_MS, () => this.#finish({}));
-    this.#intake
-      .end()
-      // What it gave last is taken first.
-      .then(nextTurn)
-      .then(
-        () => this.#finish({}),
-        (error: unknown) => this.#finish({ failure: { error } }),
-      );
+    this.#intake.end().then(
+      () => this.#finish({}),
+      (error: unknown) => this.#finish({ failure: { error } }),
+    );
   }
 
   #finish(over: { readonly failure?: { readonly error: unknown } }): void {

@@ -1,4 +1,4 @@
-import { LeaseEndedError, type Outcome, PoolUnavailableError, RetryLaterError } from '../errors.ts';
+import { type Outcome, PoolUnavailableError, RetryLaterError } from '../errors.ts';
 import type { RedisPool } from '../redis/api.ts';
 import { outcomeOf } from '../redis/outcome.ts';
 import { Bell } from './bell.ts';
@@ -64,7 +64,6 @@ export async function send({ pool, topic, take }: Sending, signal: AbortSignal):
 
 /** Of an acquire that has failed. */
 function isPassing(error: unknown): boolean {
-  if (error instanceof LeaseEndedError) return true;
   return error instanceof RetryLaterError && !(error instanceof PoolUnavailableError);
 }
 

@@ -170,6 +170,20 @@ describe('iterators, when the scope of the subscriber closes,', () => {
     await expectNoLeaks();
   });
 
+  it('are over at once, also the first', async () => {
+    const { scope, subscriber } = listening({ url: redis().url, channels: ['a'] });
+    let goOn = () => {};
+    const mayEnd = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    scope.spawn(() => mayEnd);
+    const closed = scope.close({ graceMs: 60_000 });
+    await until(() => scope.state === 'draining');
+    expect(await scope.run(() => subscriber[Symbol.asyncIterator]()).next()).toEqual({ done: true, value: undefined });
+    goOn();
+    await closed;
+  });
+
   it('end at the end of withScope', async () => {
     await withRoot(async () => {
       const subscriber = createSubscriber(subscriberName(), { url: redis().url, channels: ['a'] });

@@ -231,7 +231,7 @@ describe('a publisher whose server is away', () => {
         source.ended = true;
       }
     }
-    const publisher = scope.run(() => publishFrom(numbers(), poolOf({ url: proxy.url }), 'away', options));
+    const publisher = scope.run(() => publishFrom(numbers(), poolOf({ url: proxy.url, acquireTimeoutMs: 20 }), 'away', options));
     publisher.done.catch(() => {});
     return { proxy, scope, publisher, source, messages, lost, failures, numbers: () => numbersOf(messages) };
   }
@@ -373,6 +373,32 @@ describe('a publisher whose connections break', () => {
     );
     expect(reports).toMatchObject([{ code: 'ERR_ITEMS_LOST', dropped: 1, unsure: 1 }]);
   });
+
+  it('sends 256 at a time at the most, and what comes back before what came later', async () => {
+    const pool = poolOf();
+    const given: number[] = [];
+    let [onTheirWay, most, breaks] = [0, 0, 2];
+    let isBroken = false;
+    await withRoot(async () => {
+      replacePool(pool, {
+        publish: async (_: string, message: string) => {
+          most = Math.max(most, ++onTheirWay);
+          // What is sent with it and behind it goes the same way.
+          if (message === '300' && breaks-- > 0) isBroken = true;
+          const isSent = !isBroken;
+          if (isSent) given.push(Number(message));
+          await turn();
+          onTheirWay--;
+          isBroken = false;
+          if (!isSent) throw new RedisConnectionError(pool.name, 'publish', 'not-sent', new Error('broken'));
+        },
+      });
+      const publisher = publishFrom(upTo(1_000), pool, 'fake');
+      await publisher.done;
+      expect([publisher.published, publisher.dropped, publisher.unsure]).toEqual([1_000, 0, 0]);
+    });
+    expect([given, most]).toEqual([upTo(1_000), 256]);
+  });
 });
 
 describe('the scope of a publisher', () => {
@@ -450,7 +476,7 @@ describe('the scope of a publisher', () => {
     const { scope, lost } = rootOf(60_000);
     const { messages } = await hearing('cancelled');
     const source = new Tap(...upTo(20));
-    const publisher = scope.run(() => publishFrom(source, poolOf({ url: proxy.url }), 'cancelled'));
+    const publisher = scope.run(() => publishFrom(source, poolOf({ url: proxy.url, commandTimeoutMs: 60_000 }), 'cancelled'));
     await until(() => messages.length === 20 && publisher.published === 20);
     proxy.pause();
     source.put(20, 21);
