@@ -28,7 +28,7 @@ export interface PublisherConfig<T> {
 /** Publishes what a source yields until that ends, or its scope. Made by `publishFrom`. */
 export class Publisher implements AsyncDisposable {
   readonly topic: string;
-  /** Resolves when the source has ended and all is published. Rejects with why not; whoever does not await it hears of it as of a task that failed. */
+  /** Resolves when the source has ended and all is published. Rejects with why not; need not be awaited, for the scope hears of it as of a task that failed. */
   readonly done: Promise<void>;
   #published = 0;
   #dropped = 0;
