@@ -1,6 +1,6 @@
+import { backoffMs } from '../backoff.ts';
 import { after, cancel, type Timer } from '../clock.ts';
 import { ItemsLostError, PublisherRefusedError } from '../errors.ts';
-import { backoffMs } from '../pool/backoff.ts';
 import type { RedisPool } from '../redis/api.ts';
 import type { Scope } from '../scope/index.ts';
 import { Backlog, type BacklogRules } from './backlog.ts';
