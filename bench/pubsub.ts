@@ -1,0 +1,96 @@
+import { Redis } from 'ioredis';
+import { startRedis } from '../dev/redis-server.ts';
+import { type BenchOptions, type BenchResult, median, ratio } from './bench.ts';
+import type { Outcome } from './crew.ts';
+import { type FannedOut, fanOut } from './pubsub/fan-out.ts';
+import { type Case, type Cost, measure } from './pubsub/rate.ts';
+import { IOREDIS, IOREDIS_AGAIN, OURS, OURS_ASKING, type Subject } from './pubsub/subjects.ts';
+import { failureOf } from './pubsub/verdict.ts';
+
+interface Plan {
+  /** Beside ours. */
+  readonly fanOut: readonly Subject[];
+  readonly seconds: number;
+  readonly rate: Case;
+}
+
+const QUICK: Plan = { fanOut: [], seconds: 8, rate: { subjects: [IOREDIS, OURS_ASKING], starts: 1, rounds: 6, loops: 5_000 } };
+const FULL: Plan = {
+  fanOut: [IOREDIS],
+  seconds: 20,
+  rate: { subjects: [IOREDIS, IOREDIS_AGAIN, OURS_ASKING], starts: 4, rounds: 32, loops: 20_000 },
+};
+
+/** Whether all that is published comes to many processes, and how much can: as for plain ioredis, with the heartbeat on. */
+export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
+  const plan = quick ? QUICK : FULL;
+  const server = await startRedis({ fresh: true });
+  const redis = new Redis(server.url);
+  try {
+    const ours = await fanOut(OURS, redis, server.url, plan.seconds);
+    const others: FannedOut[] = [];
+    for (const subject of plan.fanOut) others.push(await fanOut(subject, redis, server.url, plan.seconds));
+    const outcome = await measure(redis, server.url, plan.rate);
+    return report(quick, ours, others, outcome);
+  } finally {
+    redis.disconnect();
+    await server.stop();
+  }
+}
+
+function report(quick: boolean, ours: FannedOut, others: readonly FannedOut[], outcome: Outcome<Cost>): BenchResult {
+  const { expected, delivered, strays, gaps } = ours;
+  const rateToIoredis = compare(outcome, OURS_ASKING.name, rate);
+  return {
+    rows: [...[ours, ...others].map(fanOutRow), ...[...outcome].map(rateRow, outcome)],
+    figures: {
+      expected,
+      delivered,
+      redis_cpu_percent: ratio(ours.redisCpuPercent, 1),
+      p50_ms: ratio(ours.p50Ms, 1),
+      p99_ms: ratio(ours.p99Ms, 1),
+      max_rate_vs_ioredis: rateToIoredis,
+    },
+    failure: failureOf({ expected, delivered, strays, gaps, rateToIoredis, quick }),
+  };
+}
+
+function fanOutRow({ name, expected, delivered, strays, gaps, redisCpuPercent, p50Ms, p99Ms }: FannedOut) {
+  const measured = { redisCpuPercent: ratio(redisCpuPercent, 1), p50Ms: ratio(p50Ms, 1), p99Ms: ratio(p99Ms, 1) };
+  return { subscriber: `${name}, 50 × 1`, expected, delivered, strays, gaps, ...measured };
+}
+
+function rateRow(this: Outcome<Cost>, [name, costs]: readonly [string, readonly Cost[]]) {
+  return {
+    subscriber: `${name}, 2 × 25`,
+    messagesPerSecond: Math.round(median(costs.map(rate))),
+    rateToIoredis: compare(this, name, rate),
+    rateQuartiles: quartiles(ratiosOf(this, name, rate)),
+    cpuUsPerDelivery: ratio(median(costs.map(cpu)), 1),
+    cpuToIoredis: compare(this, name, cpu),
+  };
+}
+
+function rate({ messagesPerSecond }: Cost): number {
+  return messagesPerSecond;
+}
+
+function cpu({ cpuUsPerDelivery }: Cost): number {
+  return cpuUsPerDelivery;
+}
+
+/** How many times as much as plain ioredis: the median of the rounds. */
+function compare(outcome: Outcome<Cost>, name: string, of: (cost: Cost) => number): number {
+  return ratio(median(ratiosOf(outcome, name, of)), 1);
+}
+
+function ratiosOf(outcome: Outcome<Cost>, name: string, of: (cost: Cost) => number): readonly number[] {
+  const others = outcome.get(IOREDIS.name) ?? [];
+  return (outcome.get(name) ?? []).map((cost, round) => of(cost) / (others[round] ? of(others[round]) : Number.NaN));
+}
+
+/** Where the middle half of the rounds lies. */
+function quartiles(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [sorted[sorted.length >> 2], sorted[(sorted.length * 3) >> 2]].map((value) => ratio(value, 1)).join(' to ');
+}
