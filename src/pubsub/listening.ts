@@ -4,20 +4,45 @@ import type { EventEmitter } from 'node:events';
 const HANDLER_ERROR = 'handler-error';
 
 /**
- * Calls the listeners of an event, each though others throw or reject: that is told to those of `handler-error`, and
+ * Calls the listeners of an emitter, each though others throw or reject: that is told to those of `handler-error`, and
  * where there are none, or one of them fails, reported.
  */
-export function tell(emitter: EventEmitter, event: string, args: readonly unknown[], report: (error: unknown, from: string) => void): void {
-  const onFailed = (error: unknown): void => {
-    if (event === HANDLER_ERROR || emitter.listenerCount(HANDLER_ERROR) === 0) return report(error, event);
-    tell(emitter, HANDLER_ERROR, [error, event], report);
-  };
-  for (const listener of emitter.rawListeners(event)) {
-    try {
-      const result: unknown = listener.apply(emitter, args);
-      if (isThenable(result)) result.then(undefined, onFailed);
-    } catch (error) {
-      onFailed(error);
+export class Listeners {
+  readonly #emitter: EventEmitter;
+  readonly #report: (error: unknown, from: string) => void;
+
+  constructor(emitter: EventEmitter, report: (error: unknown, from: string) => void) {
+    this.#emitter = emitter;
+    this.#report = report;
+  }
+
+  /** Every message passes here: a closure or a list of arguments would be made for each. */
+  tell(event: string, told: unknown): void {
+    for (const listener of this.#emitter.rawListeners(event)) {
+      try {
+        const result: unknown = listener.call(this.#emitter, told);
+        if (isThenable(result)) this.#hearRejection(event, result);
+      } catch (error) {
+        this.#onFailed(event, error);
+      }
+    }
+  }
+
+  #hearRejection(event: string, result: PromiseLike<unknown>): void {
+    result.then(undefined, (error) => this.#onFailed(event, error));
+  }
+
+  #onFailed(event: string, error: unknown): void {
+    const listeners = this.#emitter.rawListeners(HANDLER_ERROR);
+    if (listeners.length === 0) return this.#report(error, event);
+    const onFailed = (again: unknown) => this.#report(again, HANDLER_ERROR);
+    for (const listener of listeners) {
+      try {
+        const result: unknown = listener.call(this.#emitter, error, event);
+        if (isThenable(result)) result.then(undefined, onFailed);
+      } catch (again) {
+        onFailed(again);
+      }
     }
   }
 }

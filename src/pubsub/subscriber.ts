@@ -5,7 +5,7 @@ import type { Scope } from '../scope/index.ts';
 import { Bell } from './bell.ts';
 import type { Decoding } from './decoding.ts';
 import type { SubscriberEvents, SubscriberStatus } from './events.ts';
-import { tell } from './listening.ts';
+import { Listeners } from './listening.ts';
 import type { DownReason, Gap, Message } from './messages.ts';
 import { checkNames, type SubscriberOptions } from './options.ts';
 import { Outlets } from './outlets.ts';
@@ -19,6 +19,7 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
   readonly #wanted: Wanted;
   readonly #succession: Succession<M>;
   readonly #outlets: Outlets<M>;
+  readonly #listeners: Listeners;
   #status: SubscriberStatus = 'connecting';
   #epoch = 0;
   /** Why it has ended. */
@@ -30,7 +31,6 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
   readonly #changed = new Bell();
   /** Takes back what it has asked of its scope. */
   readonly #letGo: () => void;
-
   readonly #decoding: Decoding<M> | undefined;
 
   /** @internal */
@@ -41,6 +41,7 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
     this.name = name;
     this.#scope = scope;
     this.#decoding = decoding;
+    this.#listeners = new Listeners(this, (error, from) => scope.report(error, `subscriber ${name}, on ${from}`));
     const { channels = [], patterns = [], shardChannels = [] } = options;
     this.#wanted = new Wanted({ subscribe: channels, psubscribe: patterns, ssubscribe: shardChannels });
     const frame = { scope, work: undefined, held: undefined };
@@ -184,7 +185,7 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
     const { channel, pattern, sharded } = message;
     const kind = pattern !== undefined ? 'psubscribe' : sharded ? 'ssubscribe' : 'subscribe';
     // It may be on its way still when it is not wanted any more.
-    if (this.#ended || !this.#wanted.has(kind, pattern ?? channel)) return;
+    if (this.#ended || !this.#wanted.isStill(kind, pattern ?? channel)) return;
     this.#outlets.give(message, this.#succession);
     this.#tell('message', message);
   }
@@ -196,8 +197,8 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
     else this.#scope.report(error, `subscriber ${this.name}`);
   }
 
-  #tell<K extends keyof SubscriberEvents>(event: K, ...args: SubscriberEvents<M>[K]): void {
-    tell(this, event, args, (error, from) => this.#scope.report(error, `subscriber ${this.name}, on ${from}`));
+  #tell<K extends Exclude<keyof SubscriberEvents, 'handler-error'>>(event: K, told: SubscriberEvents<M>[K][0]): void {
+    this.#listeners.tell(event, told);
   }
 
   async #add(kind: Kind, names: readonly string[]): Promise<void> {

@@ -17,6 +17,9 @@ interface Entry {
 export class Wanted {
   readonly #entries: Readonly<Record<Kind, Map<string, Entry>>> = { subscribe: new Map(), psubscribe: new Map(), ssubscribe: new Map() };
 
+  /** Whether a name was ever taken out. */
+  #hasShrunk = false;
+
   /** What has to be there from the beginning. */
   constructor(given: Readonly<Record<Kind, readonly string[]>>) {
     for (const kind of KINDS) {
@@ -26,6 +29,11 @@ export class Wanted {
 
   has(kind: Kind, name: string): boolean {
     return this.#entries[kind].has(name);
+  }
+
+  /** Whether what has come by that name is wanted still. While nothing was taken out it is, which is not looked up for every message. */
+  isStill(kind: Kind, name: string): boolean {
+    return !this.#hasShrunk || this.has(kind, name);
   }
 
   names(kind: Kind): readonly string[] {
@@ -44,7 +52,7 @@ export class Wanted {
   remove(kind: Kind, name: string): void {
     // Who waited for it has what he wants now: nothing.
     this.#entries[kind].get(name)?.resolve();
-    this.#entries[kind].delete(name);
+    this.#takeOut(kind, name);
   }
 
   acknowledge(kind: Kind, name: string): void {
@@ -59,7 +67,7 @@ export class Wanted {
     const known = this.#entries[kind].get(name);
     if (!known) return true;
     if (known.isSettled) return false;
-    this.#entries[kind].delete(name);
+    this.#takeOut(kind, name);
     known.reject(error);
     return true;
   }
@@ -67,6 +75,11 @@ export class Wanted {
   /** Takes out all names that were never acknowledged. @returns whether there were any. */
   refuseNew(kind: Kind, error: Error): boolean {
     return this.names(kind).filter((name) => this.refuse(kind, name, error)).length > 0;
+  }
+
+  #takeOut(kind: Kind, name: string): void {
+    this.#entries[kind].delete(name);
+    this.#hasShrunk = true;
   }
 
   /** No name will be acknowledged any more. */
