@@ -14,7 +14,7 @@ interface Plan {
   readonly rate: Case;
 }
 
-const QUICK: Plan = { fanOut: [], seconds: 8, rate: { subjects: [IOREDIS, OURS_ASKING], starts: 1, rounds: 6, loops: 5_000 } };
+const QUICK: Plan = { fanOut: [], seconds: 5, rate: { subjects: [IOREDIS, OURS_ASKING], starts: 1, rounds: 6, loops: 5_000 } };
 const FULL: Plan = {
   fanOut: [IOREDIS],
   seconds: 20,

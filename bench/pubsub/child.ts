@@ -109,7 +109,13 @@ async function answer({ upTo, withinMs }: Question): Promise<Account> {
   while (tallies.some(({ last }) => last < upTo) && performance.now() < end) await sleep(10);
   const { user, system } = process.cpuUsage();
   const sum = (of: (tally: Tally) => number) => tallies.reduce((total, tally) => total + of(tally), 0);
-  const account = { delivered: sum((tally) => tally.delivered), strays: sum((tally) => tally.strays), gaps, cpuUs: user + system, latenciesMs };
+  const account = {
+    delivered: sum((tally) => tally.delivered),
+    strays: sum((tally) => tally.strays),
+    gaps,
+    cpuUs: user + system,
+    latenciesMs,
+  };
   latenciesMs = [];
   return account;
 }
