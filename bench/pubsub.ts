@@ -40,7 +40,7 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
 
 function report(quick: boolean, ours: FannedOut, others: readonly FannedOut[], outcome: Outcome<Cost>): BenchResult {
   const { expected, delivered, strays, gaps } = ours;
-  const rateToIoredis = compare(outcome, OURS_ASKING.name, rate);
+  const rateToIoredis = highestToIoredis(outcome, OURS_ASKING.name);
   return {
     rows: [...[ours, ...others].map(fanOutRow), ...[...outcome].map(rateRow, outcome)],
     figures: {
@@ -63,12 +63,23 @@ function fanOutRow({ name, expected, delivered, strays, gaps, redisCpuPercent, p
 function rateRow(this: Outcome<Cost>, [name, costs]: readonly [string, readonly Cost[]]) {
   return {
     subscriber: `${name}, 2 × 25`,
-    messagesPerSecond: Math.round(median(costs.map(rate))),
-    rateToIoredis: compare(this, name, rate),
-    rateQuartiles: quartiles(ratiosOf(this, name, rate)),
+    highestPerSecond: Math.round(highest(costs)),
+    highestToIoredis: highestToIoredis(this, name),
+    medianPerSecond: Math.round(median(costs.map(rate))),
+    medianToIoredis: ratio(median(ratiosOf(this, name, rate)), 1),
     cpuUsPerDelivery: ratio(median(costs.map(cpu)), 1),
-    cpuToIoredis: compare(this, name, cpu),
+    cpuToIoredis: ratio(median(ratiosOf(this, name, cpu)), 1),
   };
+}
+
+/** What a tenth of the rounds came to: what else the machine does can only lower a rate. */
+function highest(costs: readonly Cost[]): number {
+  const sorted = costs.map(rate).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * 0.9)] ?? Number.NaN;
+}
+
+function highestToIoredis(outcome: Outcome<Cost>, name: string): number {
+  return ratio(highest(outcome.get(name) ?? []), highest(outcome.get(IOREDIS.name) ?? []));
 }
 
 function rate({ messagesPerSecond }: Cost): number {
@@ -79,18 +90,8 @@ function cpu({ cpuUsPerDelivery }: Cost): number {
   return cpuUsPerDelivery;
 }
 
-/** How many times as much as plain ioredis: the median of the rounds. */
-function compare(outcome: Outcome<Cost>, name: string, of: (cost: Cost) => number): number {
-  return ratio(median(ratiosOf(outcome, name, of)), 1);
-}
-
+/** To plain ioredis, of each round. */
 function ratiosOf(outcome: Outcome<Cost>, name: string, of: (cost: Cost) => number): readonly number[] {
   const others = outcome.get(IOREDIS.name) ?? [];
   return (outcome.get(name) ?? []).map((cost, round) => of(cost) / (others[round] ? of(others[round]) : Number.NaN));
-}
-
-/** Where the middle half of the rounds lies. */
-function quartiles(values: readonly number[]): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  return [sorted[sorted.length >> 2], sorted[(sorted.length * 3) >> 2]].map((value) => ratio(value, 1)).join(' to ');
 }
