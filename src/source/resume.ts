@@ -137,9 +137,9 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
       return this.#finish({});
     }
     try {
-      const [item, next] = checkItem<T, S>(this.#name, result.value);
+      const { 0: value, 1: next } = checkItem<T, S>(this.#name, result.value);
       this.#checkpoint = next;
-      this.#answer()?.resolve({ done: false, value: item });
+      this.#answer()?.resolve({ done: false, value });
     } catch (error) {
       this.#finish({ error });
     }

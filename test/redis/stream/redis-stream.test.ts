@@ -36,6 +36,18 @@ describe('redisStream', () => {
     });
   });
 
+  it('gives fields of any name', async () => {
+    await redis().observer.xadd('log', '*', '__proto__', 'a', 'constructor', 'b', '', 'c');
+    await withRoot(async () => {
+      const [entry] = await firstOf(resume(redisStream(poolOn(redis()), 'log'), undefined), 1);
+      expect(Object.entries(entry?.fields ?? {})).toEqual([
+        ['__proto__', 'a'],
+        ['constructor', 'b'],
+        ['', 'c'],
+      ]);
+    });
+  });
+
   it('goes on behind the entry whose id it is given, by however many entries of a reply', async () => {
     await addNumbers(redis(), 'log', 25);
     await withRoot(async () => {
