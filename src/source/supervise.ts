@@ -79,6 +79,7 @@ class Supervised<T> {
       try {
         const value = await this.#runOnce(signal);
         if (restart !== 'permanent') return value;
+        this.#failures = 0;
       } catch (thrown) {
         signal.throwIfAborted();
         error = thrown;
