@@ -116,7 +116,7 @@ function source(end: number): Source<number, number> {
 function faulty(end: number, random: Random): Source<number, number> {
   return async function* numbers(from) {
     for (let number = from; number < end; number++) {
-      if (random.between(1, FAULTS_ONE_IN) === 1) throw new Error('session timeout');
+      if (random.between(1, FAULTS_ONE_IN) === 1) throw new Error('connection lost');
       yield [number, number + 1];
     }
   };

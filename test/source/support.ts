@@ -12,7 +12,7 @@ export function numbersTo(end: number): Source<number, number> {
 export function faultyNumbersTo(end: number, random: Random, oneIn: number): Source<number, number> {
   return async function* faultyNumbers(from) {
     for (let number = from; number < end; number++) {
-      if (random.between(1, oneIn) === 1) throw new Error('session timeout');
+      if (random.between(1, oneIn) === 1) throw new Error('connection lost');
       yield [number, number + 1];
     }
   };
