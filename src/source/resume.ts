@@ -166,8 +166,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     const scope = this.#frame?.scope as Scope | undefined;
     const signals = [this.#policy.signal, scope?.signal].filter((signal) => signal !== undefined);
     const onAbort = () => this.#finish({ error: signals.find(({ aborted }) => aborted)?.reason });
-    for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
     if (signals.some(({ aborted }) => aborted)) onAbort();
+    else for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true });
     return () => {
       for (const signal of signals) signal.removeEventListener('abort', onAbort);
     };

@@ -266,6 +266,16 @@ describe('resume', () => {
       expect(onSuppressed.mock.calls).toEqual([[new Error('cannot end'), 'stubborn']]);
     });
 
+    it('and leaves no listener on the signal of its scope where its own has aborted before', async () => {
+      await withRoot(async ({ signal }) => {
+        const add = vi.spyOn(signal, 'addEventListener');
+        const remove = vi.spyOn(signal, 'removeEventListener');
+        const items = resume(numbersTo(1), 0, { signal: AbortSignal.abort(new Error('no')) });
+        await expect(items.next()).rejects.toThrow('no');
+        expect(add.mock.calls.length).toBeLessThanOrEqual(remove.mock.calls.length);
+      });
+    });
+
     it('and leaves no listener on the signal, nor on that of the scope', async () => {
       const { signal } = new AbortController();
       const add = vi.spyOn(signal, 'addEventListener');
