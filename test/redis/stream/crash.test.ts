@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,10 +30,27 @@ const PROGRAM = `
   });
 `;
 
-function startReader(): ChildProcess {
-  const file = join(folder, 'reader.mjs');
-  writeFileSync(file, PROGRAM);
-  const reader = spawn(process.execPath, [file, redis().url], { stdio: ['ignore', 'inherit', 'inherit'] });
+/** Writes down every entry that it gets of a group, one every few milliseconds. */
+const MEMBER = `
+  import { setTimeout as sleep } from 'node:timers/promises';
+  import { resume, withRoot } from './index.js';
+  import { consumerGroup, defineRedisPool } from './redis/index.js';
+
+  const [, , url, consumer] = process.argv;
+  const pool = defineRedisPool('log', { url, service: 's' });
+  await withRoot(async () => {
+    const entries = consumerGroup(pool, 'shared', { group: 'group', consumer, count: 20, blockMs: 100, claimAfterMs: 500 });
+    for await (const { fields } of resume(entries, undefined)) {
+      await pool.rpush('done', consumer + ' ' + fields.n);
+      await sleep(2);
+    }
+  });
+`;
+
+function start(program: string, ...args: readonly string[]): ChildProcess {
+  const file = join(folder, `${randomUUID()}.mjs`);
+  writeFileSync(file, program);
+  const reader = spawn(process.execPath, [file, redis().url, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
   onTestFinished(() => void reader.kill('SIGKILL'));
   return reader;
 }
@@ -48,7 +66,7 @@ it('loses nothing when the consumer is killed, and repeats no more than what cam
   while ((await last()) !== ENTRIES - 1) {
     const behind = ids.indexOf((await redis().observer.get('checkpoint')) ?? '');
     const before = await redis().observer.llen('written');
-    const reader = startReader();
+    const reader = start(PROGRAM);
     readers++;
     await until(async () => (await last()) === ENTRIES - 1 || (await redis().observer.llen('written')) > before + 1_000, {
       timeoutMs: 60_000,
@@ -62,4 +80,20 @@ it('loses nothing when the consumer is killed, and repeats no more than what cam
   const all = await writtenFrom(0);
   expect(new Set(all).size).toBe(ENTRIES);
   expect(all.length - ENTRIES).toBeLessThan(100 * readers);
+}, 120_000);
+
+it('gives what a consumer that was killed had got to the others of its group', async () => {
+  const entries = await addNumbers(redis(), 'shared', 600);
+  const done = async () => (await redis().observer.lrange('done', 0, -1)).map((text) => text.split(' ') as [string, string]);
+  const countOf = async (consumer: string) => (await done()).filter(([by]) => by === consumer).length;
+  const killed = start(MEMBER, 'killed');
+  await until(async () => (await countOf('killed')) > 50, { timeoutMs: 30_000 });
+  start(MEMBER, 'other');
+  await until(async () => (await countOf('other')) > 0, { timeoutMs: 30_000 });
+  killed.kill('SIGKILL');
+  await once(killed, 'exit');
+  await until(async () => new Set((await done()).map(([, n]) => n)).size === entries, { timeoutMs: 60_000 });
+  // What it had done and not acknowledged, at the most.
+  expect((await done()).length - entries).toBeLessThanOrEqual(20);
+  await until(async () => Number(((await redis().observer.xpending('shared', 'group')) as unknown[])[0]) === 0);
 }, 120_000);
