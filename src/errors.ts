@@ -887,11 +887,17 @@ export class GaveUpError extends ScopedPoolError {
   /** How often it was begun anew, in a row. */
   readonly restarts: number;
 
-  constructor(what: string, { cause, state, restarts }: { readonly cause: unknown; readonly state?: unknown; readonly restarts: number }) {
+  /** @param failed.otherwise What may be done about it beside mending the cause. */
+  constructor(
+    what: string,
+    failed: { readonly cause: unknown; readonly state?: unknown; readonly restarts: number; readonly otherwise: string },
+  ) {
+    const { cause, state, restarts, otherwise } = failed;
     const where = state === undefined ? '' : ` at state ${show(state)}`;
+    const times = restarts === 0 ? 'once' : `${restarts + 1} times in a row`;
     super(
-      `${what} failed ${restarts + 1} times in a row without progress${where}, and is not begun anew. ` +
-        `Mend what it fails with (${redact(String(cause))}), or go on behind what it cannot read`,
+      `${what} failed ${times} without progress${where}, and is not begun anew. ` +
+        `Mend what it fails with (${redact(String(cause))}), or ${otherwise}`,
       cause,
     );
     this.state = state;

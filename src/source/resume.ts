@@ -152,7 +152,10 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     const state = this.#state;
     const restarts = this.#failures++;
     const delayMs = restartDelayMs(this.#failures, this.#rules);
-    if (delayMs === undefined) return this.#finish({ error: new GaveUpError(`source "${this.#name}"`, { cause: error, state, restarts }) });
+    if (delayMs === undefined) {
+      const otherwise = 'go on behind what it cannot read';
+      return this.#finish({ error: new GaveUpError(`source "${this.#name}"`, { cause: error, state, restarts, otherwise }) });
+    }
     try {
       this.#policy.onRestart?.({ error, state, restarts: this.#failures, delayMs });
     } catch (thrown) {

@@ -106,7 +106,8 @@ class Supervised<T> {
     const { name, rules, onRestart } = this.#config;
     const restarts = ++this.#failures;
     const delayMs = restartDelayMs(restarts, rules);
-    if (delayMs === undefined) throw new GaveUpError(`task "${name}"`, { cause: error, restarts: restarts - 1 });
+    if (delayMs === undefined)
+      throw new GaveUpError(`task "${name}"`, { cause: error, restarts: restarts - 1, otherwise: 'call progress() where it gets on' });
     onRestart?.({ error, restarts, delayMs });
     return delayMs;
   }

@@ -73,7 +73,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.PublisherOverflowError('news', 10), 'Raise maxBuffered'],
   [new errors.PublisherRefusedError('news', new Error('NOPERM')), 'Correct what the user may do'],
   [new errors.ItemsLostError('news', { dropped: 1, unsure: 2 }), 'raise maxBuffered'],
-  [new errors.GaveUpError('source "clicks"', { cause: new Error('why'), state: 7, restarts: 5 }), 'go on behind what it cannot read'],
+  [new errors.GaveUpError('source "clicks"', { cause: new Error('why'), state: 7, restarts: 5, otherwise: 'go on' }), 'or go on'],
   [new errors.SourceItemError('clicks', 'yield a pair', 1), 'Correct the source'],
   [new errors.LeaksFoundError(['root scope "worker"']), 'before the test ends'],
   [new errors.PoolInUseError('redis', 'test'), 'in a root of its own'],

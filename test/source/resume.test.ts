@@ -114,7 +114,9 @@ describe('resume', () => {
     expect(taken).toEqual([0, 1, 2]);
     expect(failure).toBeInstanceOf(GaveUpError);
     expect(failure).toMatchObject({ code: 'ERR_GAVE_UP', state: 3, restarts: 2, cause: new Error('cannot read 3') });
-    expect((failure as Error).message).toContain('source "poisoned" failed 3 times in a row without progress at state 3');
+    expect((failure as Error).message).toMatch(
+      /^source "poisoned" failed 3 times in a row without progress at state 3, .+, or go on behind what it cannot read$/,
+    );
   });
 
   it('counts anew with each item: a source that fails before every item, but not more often in a row, is never given up', async () => {
