@@ -773,9 +773,9 @@ export class SubscriberRefusedError extends ScopedPoolError {
 
   /** @param names Of the channels that it is refused, where it is not the whole subscriber. */
   constructor(subscriber: string, cause: Error, names: readonly string[] = []) {
-    const what = names.length === 0 ? 'it' : `it ${names.map((name) => show(name)).join(', ')}`;
+    const what = names.length === 0 ? 'it' : names.map((name) => show(name)).join(', ');
     super(
-      `subscriber "${subscriber}": the server refuses ${what} (${redact(cause.message)}). Correct user and password, ` +
+      `subscriber "${subscriber}": the server refuses ${what} (${redact(cause.message)}). Correct user, password and database, ` +
         'or what the user may do (its channels, too), and subscribe again',
       cause,
     );

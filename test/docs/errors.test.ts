@@ -65,7 +65,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.MasterMovedError('news'), 'see gap'],
   [new errors.ShardChannelMovedError('news', 'a'), 'Give connect: clusterNode([...])'],
   [new errors.ShardChannelsApartError('news', ['a', 'b']), 'Create one subscriber for each'],
-  [new errors.SubscriberRefusedError('news', new Error('WRONGPASS')), 'Correct user and password'],
+  [new errors.SubscriberRefusedError('news', new Error('WRONGPASS')), 'Correct user, password and database'],
   [new errors.SubscriberClosedError('news'), 'Create another one'],
   [new errors.SubscriberOverflowError('news', 10), 'raise maxBuffered'],
   [new errors.NotDecodableError('news', 'news', 3), 'See who publishes them'],
