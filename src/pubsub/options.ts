@@ -140,7 +140,7 @@ export function withGiven(options: SubscriberOptions, given: ConnectionOptions):
 
 /** @throws InvalidOptionError */
 export function checkNames(where: string, given: readonly unknown[]): void {
-  checkArgument(where, 'its names', given.length === 0 ? undefined : given, names);
+  for (const name of given.length === 0 ? [undefined] : given) checkArgument(where, 'its name', name, text);
 }
 
 /** The rules of the heartbeat, with the defaults. */

@@ -56,9 +56,10 @@ describe('createSubscriber()', () => {
 
   it('says what is wrong with names and signals later, too', async () => {
     const { subscriber } = listening({ url: redis().url });
-    await expect(subscriber.subscribe()).rejects.toThrow(/subscribe\(\): its names must be/);
-    await expect(subscriber.psubscribe('')).rejects.toThrow(/psubscribe\(\): its names must be/);
-    await expect(subscriber.unsubscribe(1 as unknown as string)).rejects.toThrow(/unsubscribe\(\): its names must be/);
+    await expect(subscriber.subscribe()).rejects.toThrow(/subscribe\(\): its name must be .*; got undefined$/);
+    await expect(subscriber.subscribe(['a', 'b'] as unknown as string)).rejects.toThrow(/its name must be .*; got an array$/);
+    await expect(subscriber.psubscribe('a', '')).rejects.toThrow(/psubscribe\(\): its name must be .*; got ""$/);
+    await expect(subscriber.unsubscribe(1 as unknown as string)).rejects.toThrow(/unsubscribe\(\): its name must be .*; got 1$/);
     await expect(subscriber.synced({ signal: {} as AbortSignal })).rejects.toThrow(/signal must be an AbortSignal/);
     expect(() => subscriber.on('message', 1 as unknown as () => void)).toThrow(/listener/);
   });
