@@ -30,7 +30,7 @@ const source: Check = (value) => {
 
 const redisPool: Check = (value) => {
   const { plain } = Object(value) as { readonly plain?: { readonly kind?: unknown } };
-  return plain?.kind === 'redis' ? undefined : 'a pool, as defineRedisPool() gives it';
+  return plain?.kind === 'redis' ? undefined : 'a pool, as defineRedisPool() gives it, in a cluster one of any of its nodes';
 };
 
 /**

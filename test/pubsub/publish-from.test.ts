@@ -177,7 +177,7 @@ describe('publishFrom()', () => {
     [
       'another pool',
       () => publishFrom([], { name: 'a', share() {} } as never, 'a'),
-      /its pool must be a pool, as defineRedisPool\(\) gives it/,
+      /its pool must be a pool, as defineRedisPool\(\) gives it, in a cluster one of any of its nodes;/,
     ],
     ['no topic', () => publishFrom([], poolOf(), ''), /its topic must be a text/],
     ['maxBuffered', () => publishFrom([], poolOf(), 'a', { maxBuffered: 0 }), /maxBuffered must be an integer from 1; got 0/],
