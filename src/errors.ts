@@ -864,9 +864,10 @@ export class ItemsLostError extends ScopedPoolError {
   readonly unsure: number;
 
   constructor(publisher: string, { dropped, unsure }: { readonly dropped: number; readonly unsure: number }, cause?: unknown) {
+    const why = cause instanceof Error ? ` (${redact(cause.message)})` : '';
     super(
-      `publisher "${publisher}": ${dropped} items were dropped, and of ${unsure} nobody knows whether they were published. ` +
-        'See the cause, if there is one; raise maxBuffered where the source is faster than the server',
+      `publisher "${publisher}": items were lost: ${dropped} were dropped, and ${unsure} sent and not answered${why}. ` +
+        'See whether the server is up; raise maxBuffered where the source is faster',
       cause,
     );
     this.dropped = dropped;

@@ -44,6 +44,8 @@ export class Publisher implements AsyncDisposable {
   #isEnding = false;
   #giveUp: Timer | undefined;
   readonly #losses = this.#lossTeller();
+  /** Why the last attempt to publish has failed, if it has. */
+  #failing: unknown;
   #lossError: unknown;
 
   /** @internal */
@@ -124,7 +126,8 @@ export class Publisher implements AsyncDisposable {
     const { published, unsure, missed, again, error, isFinal } = await send(this.#sending, signal);
     this.#published += published;
     this.#backlog.putBack(again);
-    this.#lose(missed, unsure, error);
+    if (!signal.aborted) this.#failing = error;
+    this.#lose(missed, unsure);
     if (isFinal && !signal.aborted) throw this.#refusal(error);
     return error === undefined;
   }
@@ -170,11 +173,11 @@ export class Publisher implements AsyncDisposable {
     this.#changed.ring();
   }
 
-  #lose(dropped: number, unsure: number, error?: unknown): void {
+  #lose(dropped: number, unsure: number): void {
     if (dropped + unsure === 0) return;
     this.#dropped += dropped;
     this.#unsure += unsure;
-    this.#lossError = error ?? this.#lossError;
+    this.#lossError = this.#failing ?? this.#lossError;
     this.#losses.note();
   }
 

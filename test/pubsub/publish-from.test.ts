@@ -262,6 +262,24 @@ describe('a publisher whose server is away', () => {
     expect(lost()).toMatchObject([{ code: 'ERR_ITEMS_LOST', dropped: 90, unsure: 0 }]);
   });
 
+  it('says with what is lost why it could not be published', async () => {
+    const { scope, lost } = rootOf();
+    const pool = poolOf({ url: 'redis://127.0.0.1:1', acquireTimeoutMs: 50 });
+    async function* numbers() {
+      for (let number = 0; ; number++) {
+        yield number;
+        await sleep(5);
+      }
+    }
+    scope.run(() => publishFrom(numbers(), pool, 'nowhere', { maxBuffered: 1, overflow: 'drop-oldest' })).done.catch(() => {});
+    const told = await until(() => lost().find(({ cause }) => cause));
+    expect(told).toMatchObject({
+      cause: { code: 'ERR_POOL_ACQUIRE_TIMEOUT' },
+      message: expect.stringMatching(/sent and not answered \(.*ECONNREFUSED.*\)\./),
+    });
+    await scope.close({ graceMs: 0 });
+  });
+
   it('fails where nothing may be dropped, behind what it has', async () => {
     const { proxy, publisher, source, messages, failures, numbers } = await away({ maxBuffered: 10, overflow: 'fail' });
     await until(() => source.ended);
