@@ -110,7 +110,8 @@ export class Subscriber<M = string> extends EventEmitter<SubscriberEvents<M>> im
           continue;
         }
         const synced = this.#succession.sync().then(() => line);
-        if ((await this.#changed.orHeard(synced, signal)) === this.#succession.line) return;
+        const over = await this.#changed.orHeard(synced, signal);
+        if (over && over === this.#succession.line) return;
       }
     } finally {
       this.#waiting--;

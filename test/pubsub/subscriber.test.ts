@@ -414,4 +414,18 @@ describe('synced()', () => {
     await expect(subscriber.synced({ signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ name: 'TimeoutError' });
     expect(subscriber.status).toBe('connecting');
   });
+
+  it('does not take the end of a connection for the acknowledgement', async () => {
+    const proxy = await proxyTo(redis());
+    const { subscriber } = listening({ url: proxy.url, channels: ['a'] });
+    await subscriber.synced();
+    proxy.pause();
+    const added = subscriber.subscribe('b');
+    const synced = subscriber.synced().then(() => subscriber.status);
+    await proxy.refuse();
+    await until(() => subscriber.status === 'down');
+    await proxy.accept();
+    expect(await synced).toBe('up');
+    await added;
+  });
 });
