@@ -17,17 +17,19 @@ export interface SubscriptionsOwner {
   readonly canFollow: boolean;
 }
 
+/** What the server was asked for. */
+interface Asked {
+  isAnswered: boolean;
+}
+
 /** What one connection is subscribed to. */
 export class Subscriptions {
   readonly #connection: Redis;
   readonly #sharding: Sharding;
   readonly #owner: SubscriptionsOwner;
-  /** With the acknowledgements. */
-  readonly #asked: Readonly<Record<Kind, Map<string, Promise<unknown>>>> = {
-    subscribe: new Map(),
-    psubscribe: new Map(),
-    ssubscribe: new Map(),
-  };
+  readonly #asked: Readonly<Record<Kind, Map<string, Asked>>> = { subscribe: new Map(), psubscribe: new Map(), ssubscribe: new Map() };
+  /** All that was sent: one promise, for to wait for each anew would take longer the more there are. */
+  #answered: Promise<unknown> = Promise.resolve();
 
   constructor(connection: Redis, sharding: Sharding, owner: SubscriptionsOwner) {
     this.#connection = connection;
@@ -37,22 +39,24 @@ export class Subscriptions {
 
   /** Subscribes to what is wanted and to nothing else, and waits until the server has acknowledged it. @throws what the server says. */
   async sync(wanted: Wanted): Promise<void> {
-    await Promise.all(KINDS.map((kind) => this.#syncKind(kind, wanted)));
+    const sent = KINDS.flatMap((kind) => this.#send(kind, wanted));
+    this.#answered = Promise.all([this.#answered, ...sent]).then(() => {});
+    await this.#answered;
   }
 
-  /** Whether it has been asked for that. After {@link sync}, what was wanted before is acknowledged. */
+  /** Whether the server has acknowledged it. */
   has(kind: Kind, name: string): boolean {
-    return this.#asked[kind].has(name);
+    return this.#asked[kind].get(name)?.isAnswered === true;
   }
 
-  async #syncKind(kind: Kind, wanted: Wanted): Promise<void> {
+  #send(kind: Kind, wanted: Wanted): readonly Promise<void>[] {
     const asked = this.#asked[kind];
     const more = wanted.names(kind).filter((name) => !asked.has(name));
     const fewer = [...asked.keys()].filter((name) => !wanted.has(kind, name));
-    for (const names of inPieces(more, kind)) this.#ask(kind, names, wanted);
+    const done = inPieces(more, kind).map((names) => this.#ask(kind, names, wanted));
     for (const name of fewer) asked.delete(name);
     const undone = inPieces(fewer, kind).map((names) => this.#undo(kind, names));
-    await Promise.all([...asked.values(), ...undone]);
+    return [...done, ...undone];
   }
 
   async #undo(kind: Kind, names: readonly string[]): Promise<void> {
@@ -62,29 +66,35 @@ export class Subscriptions {
     });
   }
 
-  #ask(kind: Kind, names: readonly string[], wanted: Wanted): void {
+  async #ask(kind: Kind, names: readonly string[], wanted: Wanted): Promise<void> {
     const asked = this.#asked[kind];
+    const one: Asked = { isAnswered: false };
+    for (const name of names) asked.set(name, one);
     const [first = ''] = names;
-    const sent = kind === 'ssubscribe' ? this.#sharding.subscribe(first) : this.#connection[kind](...names);
-    const answered = sent.catch((error: Error) => {
-      for (const name of names) if (asked.get(name) === answered) asked.delete(name);
-      if (isMoved(error)) return this.#onElsewhere(first, wanted);
-      if (error.name !== 'ReplyError' || !REFUSED.test(error.message)) throw error;
-      // It does not say which one.
-      if (names.length > 1) return this.#askOneByOne(kind, names, wanted);
-      const refusal = new SubscriberRefusedError(this.#owner.subscriber, error, names);
-      if (!wanted.refuse(kind, first, refusal)) throw refusal;
-    });
-    // Whoever waits for it hears of it all the same.
-    answered.catch(() => {});
-    for (const name of names) asked.set(name, answered);
+    try {
+      await (kind === 'ssubscribe' ? this.#sharding.subscribe(first) : this.#connection[kind](...names));
+      one.isAnswered = true;
+    } catch (error) {
+      for (const name of names) if (asked.get(name) === one) asked.delete(name);
+      await this.#onRefused(kind, names, wanted, error as Error);
+    }
+  }
+
+  /** @throws what concerns more than names that are new. */
+  async #onRefused(kind: Kind, names: readonly string[], wanted: Wanted, error: Error): Promise<void> {
+    const [first = ''] = names;
+    if (isMoved(error)) return this.#onElsewhere(first, wanted);
+    if (error.name !== 'ReplyError' || !REFUSED.test(error.message)) throw error;
+    // It does not say which one.
+    if (names.length > 1) return this.#askOneByOne(kind, names, wanted);
+    const refusal = new SubscriberRefusedError(this.#owner.subscriber, error, names);
+    if (!wanted.refuse(kind, first, refusal)) throw refusal;
   }
 
   async #askOneByOne(kind: Kind, names: readonly string[], wanted: Wanted): Promise<void> {
     const asked = this.#asked[kind];
     const still = names.filter((name) => wanted.has(kind, name) && !asked.has(name));
-    for (const name of still) this.#ask(kind, [name], wanted);
-    await Promise.all(still.map((name) => asked.get(name)));
+    await Promise.all(still.map((name) => this.#ask(kind, [name], wanted)));
   }
 
   /** Another node owns the channel: to be followed there, unless those of another slot would be left behind. */

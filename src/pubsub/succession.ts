@@ -58,6 +58,7 @@ export class Succession<M> {
   /** Why the line is being replaced; nothing while it is not. */
   #reason: DownReason | undefined = 'refreshed';
   #running: Promise<void> = Promise.resolve();
+  #syncing: Promise<void> | undefined;
 
   constructor(config: SuccessionConfig<M>) {
     this.#config = config;
@@ -96,8 +97,16 @@ export class Succession<M> {
     if (known === undefined) this.#begin();
   }
 
-  /** Subscribes the line to what is wanted now; while it is being replaced, that is left to the next. */
-  async sync(): Promise<void> {
+  /** Subscribes the line to what is wanted, once for all who ask in one turn; while it is being replaced, that is left to the next. */
+  sync(): Promise<void> {
+    this.#syncing ??= Promise.resolve().then(() => {
+      this.#syncing = undefined;
+      return this.#sync();
+    });
+    return this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
     const { line } = this;
     const { wanted } = this.#config;
     if (!line) return;

@@ -67,6 +67,19 @@ describe('a subscriber that the server refuses', () => {
     expect(subscriber.status).toBe('up');
   });
 
+  it('goes on without it also when it is asked for while another is acknowledged', async () => {
+    const proxy = await proxyTo(redis());
+    const { subscriber } = listening({ url: proxy.url, ...(await limited()), channels: ['allowed'] });
+    await subscriber.synced();
+    proxy.delayMs = 100;
+    const before = subscriber.subscribe('allowed:2');
+    await sleep(150);
+    await expect(subscriber.subscribe('forbidden')).rejects.toThrow(/"forbidden".*NOPERM/);
+    await before;
+    await subscriber.synced();
+    expect(subscriber.status).toBe('up');
+  });
+
   it('changes its connection with a gap where it may not use the private channel, and gives nothing twice', async () => {
     const { subscriber, messages, gaps } = listening({
       url: redis().url,

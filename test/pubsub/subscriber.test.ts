@@ -123,6 +123,31 @@ describe('a subscriber', () => {
     expect(await redis().observer.pubsub('NUMSUB', 'early', 'late', 'end')).toEqual(['early', 0, 'late', 0, 'end', 1]);
   });
 
+  it('takes no answer to what was asked before for that to what is asked now', async () => {
+    const proxy = await proxyTo(redis());
+    const { subscriber } = listening({ url: proxy.url });
+    await subscriber.synced();
+    proxy.delayMs = 100;
+    const [first, second] = [subscriberName(), subscriberName()];
+    const before = subscriber.subscribe(first);
+    await sleep(150);
+    await subscriber.subscribe(second);
+    expect(await redis().observer.pubsub('NUMSUB', second)).toEqual([second, 1]);
+    await before;
+  });
+
+  it('asks once for all that is subscribed to in one turn', async () => {
+    const { subscriber } = listening({ url: redis().url });
+    await subscriber.synced();
+    const asked = async () => Number(/cmdstat_subscribe:calls=(\d+)/.exec(await redis().observer.info('commandstats'))?.[1]);
+    const before = await asked();
+    const names = Array.from({ length: 3_000 }, () => subscriberName());
+    await Promise.all(names.map((name) => subscriber.subscribe(name)));
+    expect((await asked()) - before).toBe(3);
+    const counts = await redis().observer.pubsub('NUMSUB', ...names);
+    expect(counts.filter((count) => count === 1)).toHaveLength(3_000);
+  });
+
   it('gives nothing more of what is not wanted any more, though it has come', async () => {
     const { subscriber, messages } = listening({ url: redis().url, channels: ['gone', 'there'], patterns: ['gone*'] });
     await subscriber.synced();
