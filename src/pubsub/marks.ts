@@ -15,6 +15,8 @@ export function isPrivate(channel: string): boolean {
 
 /** What hears marks. */
 export interface Markable {
+  /** Whether what comes, other than marks, is thrown away. */
+  readonly isStopped: boolean;
   /** Calls back, in the place where it comes, when that has come over the private channel. */
   onMark(mark: string, fn: () => void): void;
   offMark(mark: string): void;

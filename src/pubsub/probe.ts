@@ -57,7 +57,7 @@ export class Probe {
       this.#line.offMark(mark);
       if (this.#mark === mark) this.#mark = undefined;
       this.#missed = 0;
-      this.provenAt = Math.max(this.provenAt, sentAt);
+      if (!this.#line.isStopped) this.provenAt = Math.max(this.provenAt, sentAt);
     });
     this.#mark = mark;
     try {

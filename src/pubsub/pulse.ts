@@ -1,13 +1,10 @@
 import { afterIdly, cancel, nextTurn, now, type Timer, wallTime } from '../clock.ts';
 import { type Beat, firstBeat, type HeartbeatRules, onAnswer, onTick } from './heartbeat.ts';
+import type { Line } from './line.ts';
 
 /** What a pulse is taken of, and told. */
 export interface Patient {
-  /** When anything came last, by the clock that never goes back. */
-  readonly heardAt: number;
-  ping(): Promise<unknown>;
-  /** Whether it may be believed that what is published comes over it, where an answer does not prove that. */
-  readonly isBelieved?: (() => Promise<boolean>) | undefined;
+  readonly line: Pick<Line<unknown>, 'heardAt' | 'isStopped' | 'isBelieved' | 'ping'>;
   onPing(rttMs: number): void;
   onSilence(silentMs: number): void;
 }
@@ -45,11 +42,11 @@ export class Pulse {
   /** @param isSure What has arrived already has been read. */
   #tick(isSure = false): void {
     if (this.#isOver) return;
-    const [beat, action] = onTick(this.#beat, this.#patient.heardAt, now(), this.#rules);
+    const [beat, action] = onTick(this.#beat, this.#patient.line.heardAt, now(), this.#rules);
     if (action === 'dead') {
       if (!isSure) return void nextTurn().then(() => this.#tick(true));
       this.stop();
-      return this.#patient.onSilence(now() - Math.max(beat.askedAt ?? 0, this.#patient.heardAt));
+      return this.#patient.onSilence(now() - Math.max(beat.askedAt ?? 0, this.#patient.line.heardAt));
     }
     this.#beat = beat;
     if (action === 'ping') this.#ping();
@@ -60,7 +57,7 @@ export class Pulse {
     const askedAt = now();
     const atWall = wallTime();
     // That it breaks is told otherwise.
-    this.#patient.ping().then(
+    this.#patient.line.ping().then(
       () => {
         if (this.#isOver) return;
         this.#beat = onAnswer(this.#beat, now(), this.#rules);
@@ -73,9 +70,11 @@ export class Pulse {
   }
 
   async #prove(askedAt: number): Promise<void> {
-    const { isBelieved } = this.#patient;
+    const { line } = this.#patient;
+    const { isBelieved } = line;
     // Where nobody is to be asked it is proved at once: what breaks the connection may stand behind the answer.
     if (isBelieved && !(await isBelieved())) return;
-    if (!this.#isOver) this.provenAt = Math.max(this.provenAt, askedAt);
+    // What came before the answer may have been thrown away.
+    if (!this.#isOver && !line.isStopped) this.provenAt = Math.max(this.provenAt, askedAt);
   }
 }

@@ -215,11 +215,7 @@ export class Succession<M> {
     const { name, options, heir } = this.#config;
     const rules = heartbeatOf(options);
     const patient = {
-      get heardAt() {
-        return line.heardAt;
-      },
-      ping: () => line.ping(),
-      isBelieved: line.isBelieved,
+      line,
       onPing: (rttMs: number) => heir.onPing(line.epoch, rttMs),
       onSilence: (silentMs: number) => this.replace('heartbeat-timeout', new HeartbeatTimeoutError(name, silentMs, rules.pongMs)),
     };

@@ -180,6 +180,36 @@ describe('refresh()', () => {
   });
 });
 
+describe('a change of connections that fails at its last step', () => {
+  it.each(['heartbeat', 'delivery probe'])(
+    'has a gap from where the old one was left, though that goes on answering: %s',
+    async (proof) => {
+      const muted = await serverDeafTo(redis(), /(?!)/, /\nmessage\r/);
+      let url = redis().url;
+      const publish = (channel: string, mark: string) => redis().observer.publish(channel, mark);
+      const deliveryProbe = proof === 'heartbeat' ? undefined : { publish, everyMs: 30 };
+      const { subscriber, messages, gaps, of } = listening({
+        connect: () => ({ url }),
+        channels: ['left'],
+        pingMs: 30,
+        pongMs: 30,
+        deliveryProbe,
+      });
+      await subscriber.synced();
+      url = muted.url;
+      subscriber.refresh();
+      await until(() => of('retry').length > 0);
+      const lostAt = Date.now();
+      await redis().observer.publish('left', 'lost');
+      await sleep(200);
+      url = redis().url;
+      await until(() => subscriber.epoch === 2);
+      expect([messages, gaps.length]).toEqual([[], 1]);
+      expect(gaps[0]?.after).toBeLessThan(lostAt);
+    },
+  );
+});
+
 describe('a subscriber that is too slow for the server', () => {
   it('is told of a gap when the server throws its messages away and closes', async () => {
     const slow = await openRedis({ fresh: true, args: ['--client-output-buffer-limit', 'pubsub 1mb 1mb 1'] });

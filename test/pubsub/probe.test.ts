@@ -6,7 +6,11 @@ import { until } from '../support/until.ts';
 function probing(isHeard: (number: number) => boolean) {
   const marks = new Map<string, () => void>();
   const told = { published: 0, starving: [] as number[] };
-  const line = { onMark: (mark: string, fn: () => void) => void marks.set(mark, fn), offMark: (mark: string) => void marks.delete(mark) };
+  const line = {
+    isStopped: false,
+    onMark: (mark: string, fn: () => void) => void marks.set(mark, fn),
+    offMark: (mark: string) => void marks.delete(mark),
+  };
   const publish = async (_: string, mark: string) => {
     if (isHeard(++told.published)) marks.get(mark)?.();
   };

@@ -6,19 +6,20 @@ import { until } from '../support/until.ts';
 const redis = useRedis();
 const RULES = { pingMs: 20, pongMs: 200, always: true };
 
+const asking = (ping: () => Promise<void>) => ({ heardAt: 0, isStopped: false, isBelieved: undefined, ping });
+
 describe('Pulse', () => {
   it('reads an answer that came while the event loop was blocked', async () => {
     const told: string[] = [];
     const patient = {
-      heardAt: 0,
-      ping: async () => {
+      line: asking(async () => {
         // The answer takes 50 ms, and the loop is blocked before it comes.
         const answered = redis().observer.blpop('nothing', 0.05);
         // Longer than the answer may take, but not by so much that it would be forgiven for that alone.
         // Behind an immediate come the timers, and only then what is to be read.
         setTimeout(() => setImmediate(() => block(RULES.pongMs * 1.3 - 10)), 10);
         await answered;
-      },
+      }),
       onPing: () => void told.push('answer'),
       onSilence: () => void told.push('silence'),
     };
@@ -33,12 +34,13 @@ describe('Pulse', () => {
     let answer = () => {};
     const asked: number[] = [];
     const patient = {
-      heardAt: 0,
-      ping: () =>
-        new Promise<void>((resolve) => {
-          asked.push(Date.now());
-          answer = resolve;
-        }),
+      line: asking(
+        () =>
+          new Promise<void>((resolve) => {
+            asked.push(Date.now());
+            answer = resolve;
+          }),
+      ),
       onPing: () => {},
       onSilence: () => {},
     };

@@ -64,17 +64,18 @@ export async function proxyTo(redis: TestRedis): Promise<FaultProxy> {
   return proxy;
 }
 
-/** Leads to the server, but for what it never hears. */
+/** Leads to the server, but for what it never hears, and what it says and nobody hears. */
 export async function serverDeafTo(
   { server: { port, host } }: Pick<TestRedis, 'server'>,
   words: RegExp,
+  unheard: RegExp = NOTHING,
 ): Promise<{ readonly url: string; readonly open: ReadonlySet<Socket> }> {
   const open = new Set<Socket>();
   const listener = createServer((client) => {
     const server = connect(port, host);
     open.add(client.once('close', () => open.delete(client) && server.destroy()));
     for (const socket of [client, server]) socket.on('error', () => {});
-    server.pipe(client);
+    server.on('data', (bytes) => unheard.test(String(bytes)) || client.write(bytes)).once('close', () => client.destroy());
     client.on('data', (bytes) => words.test(String(bytes)) || server.write(bytes));
   });
   listener.listen(0, '127.0.0.1');
@@ -82,6 +83,8 @@ export async function serverDeafTo(
   onTestFinished(() => void listener.close());
   return { url: `redis://127.0.0.1:${(listener.address() as AddressInfo).port}`, open };
 }
+
+const NOTHING = /(?!)/;
 
 /** Publishes, and tells when the server did. */
 const PUBLISH = `redis.call('PUBLISH', KEYS[1], ARGV[1]); return redis.call('TIME')`;
