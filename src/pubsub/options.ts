@@ -9,7 +9,7 @@ import { OVERFLOWS, type Overflow } from './inbox.ts';
 export interface DeliveryProbe {
   /** Publishes by the way that your publishers take, such as `pool.publish`. */
   readonly publish: (channel: string, message: string) => Promise<unknown>;
-  /** How often, in milliseconds. Default `pingMs`. */
+  /** How long after the last one was answered, and how long it may take then to come, in milliseconds. Default `pingMs`. */
   readonly everyMs?: number | undefined;
 }
 

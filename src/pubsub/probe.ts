@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterIdly, cancel, type Timer, wallTime } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, type Timer, wallTime } from '../clock.ts';
 import type { Markable } from './marks.ts';
 import type { DeliveryProbe } from './options.ts';
 
@@ -24,6 +24,7 @@ export class Probe {
   #mark: string | undefined;
   #missed = 0;
   #timer: Timer | undefined;
+  #isOver = false;
   /** By the time of day: nothing that was published before is lost. */
   provenAt: number;
 
@@ -35,20 +36,26 @@ export class Probe {
   }
 
   stop(): void {
+    this.#isOver = true;
     cancel(this.#timer);
     this.#forget();
   }
 
   #plan(): void {
-    this.#timer = afterIdly(this.#config.everyMs, () => this.#look());
+    if (this.#isOver) return;
+    this.#timer = afterIdly(this.#config.everyMs, () => void this.#look());
   }
 
-  #look(): void {
+  async #look(): Promise<void> {
+    // What has arrived already is to be read first.
+    await nextTurn();
+    if (this.#isOver) return;
     if (this.#mark !== undefined) this.#missed++;
     this.#forget();
     if (this.#missed >= MOST_MISSED) return this.#config.onStarving(this.#missed);
+    await this.#send(randomUUID());
+    // Not before: of what may not be published yet nobody can say that it does not come.
     this.#plan();
-    void this.#send(randomUUID());
   }
 
   async #send(mark: string): Promise<void> {

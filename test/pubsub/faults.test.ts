@@ -260,11 +260,19 @@ describe('deliveryProbe', () => {
     expect(gaps[0]?.after).toBeLessThan(movedAt);
   });
 
-  it('blames no connection for a publisher that cannot publish', async () => {
-    const deliveryProbe = { publish: () => Promise.reject(new Error('no publisher')), everyMs: 20 };
-    const { subscriber, of } = listening({ url: redis().url, channels: ['fine'], deliveryProbe });
+  const publish = (channel: string, message: string) => redis().observer.publish(channel, message);
+
+  it.each<[string, (channel: string, message: string) => Promise<unknown>]>([
+    ['cannot publish', () => Promise.reject(new Error('no publisher'))],
+    ['waits for its server', () => new Promise(() => {})],
+    ['is slow', (...what) => sleep(60).then(() => publish(...what))],
+    ['blocks the event loop', (...what) => publish(...what).then(() => void setTimeout(() => block(60)))],
+  ])('blames no connection for a publisher that %s', async (_, publishIt) => {
+    const proxy = await proxyTo(redis());
+    const { subscriber, of } = listening({ url: proxy.url, channels: ['fine'], deliveryProbe: { publish: publishIt, everyMs: 30 } });
     await subscriber.synced();
-    await sleep(300);
+    proxy.delayMs = 10;
+    await sleep(500);
     expect(of('down')).toEqual([]);
   });
 });
