@@ -20,6 +20,7 @@ export class Intake<T> {
   readonly #taker: Taker<T>;
   #iterator: AsyncIterator<T> | undefined;
   #ending: Promise<unknown> | undefined;
+  #isAsking = false;
 
   constructor(source: Source<T>, taker: Taker<T>) {
     this.#source = source;
@@ -33,7 +34,9 @@ export class Intake<T> {
       const room = this.#taker.room();
       if (room) await room;
       if (this.#ending) return void (await this.#ending);
+      this.#isAsking = true;
       const { done, value } = await this.#iterator.next();
+      this.#isAsking = false;
       if (done) return;
       this.#take(value);
       if (count % TURN === 0) await nextTurn();
@@ -51,6 +54,13 @@ export class Intake<T> {
     // Whoever runs it hears of it, if it is not given up.
     this.#ending.catch(() => {});
     return iterator && !iterator.return ? new Promise(() => {}) : this.#ending;
+  }
+
+  /** Waits for it no more. A stream that is being read hears only now that it is to end. */
+  leave(): void {
+    void this.end();
+    const { destroy } = this.#source as { readonly destroy?: unknown };
+    if (this.#isAsking && typeof destroy === 'function') destroy.call(this.#source);
   }
 
   #take(item: T): void {

@@ -104,7 +104,7 @@ export class Publisher implements AsyncDisposable {
       await this.#publishAll(signal);
     } finally {
       this.#finish({});
-      void this.#intake.end();
+      this.#intake.leave();
       this.#lose(this.#backlog.take(Number.POSITIVE_INFINITY).length, 0);
       this.#losses.flush();
     }

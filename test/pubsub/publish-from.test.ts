@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { ItemsLostError, RedisConnectionError, Scope, withRoot } from 'scoped-pool';
 import { type Publisher, type PublisherOptions, publishFrom } from 'scoped-pool/pubsub';
@@ -459,6 +460,17 @@ describe('the scope of a publisher', () => {
     await until(() => messages.length === 2);
     expect([publisher?.published, source.returned]).toEqual([2, 1]);
     await expectNoLeaks({ allow: ['root'] });
+  });
+
+  it.each(['close', 'cancel'] as const)('destroys a stream that has nothing to say and so hears of no end: %s', async (how) => {
+    const { scope, reports, failures } = rootOf();
+    const source = new Readable({ objectMode: true, read: () => {} });
+    const publisher = scope.run(() => publishFrom(source, poolOf(), 'idle'));
+    source.push(1);
+    await until(() => publisher.published === 1);
+    if (how === 'cancel') scope.cancel();
+    await scope.close().catch(() => {});
+    expect([source.destroyed, reports, failures]).toEqual([true, [], []]);
   });
 
   it('takes what the source was asked for before it was ended', async () => {
