@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterIdly, cancel, nextTurn, type Timer, wallTime } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, type Timer } from '../clock.ts';
+import { Instant } from './instant.ts';
 import type { Markable } from './marks.ts';
 import type { DeliveryProbe } from './options.ts';
 
@@ -25,14 +26,18 @@ export class Probe {
   #missed = 0;
   #timer: Timer | undefined;
   #isOver = false;
-  /** By the time of day: nothing that was published before is lost. */
-  provenAt: number;
+  #proven: Instant;
 
   constructor(line: Markable, config: ProbeConfig) {
     this.#line = line;
     this.#config = config;
-    this.provenAt = config.provenAt;
+    this.#proven = new Instant(config.provenAt);
     this.#plan();
+  }
+
+  /** By the time of day: nothing that was published before is lost. */
+  get provenAt(): number {
+    return this.#proven.wallAt;
   }
 
   stop(): void {
@@ -59,12 +64,12 @@ export class Probe {
   }
 
   async #send(mark: string): Promise<void> {
-    const sentAt = wallTime();
+    const sent = new Instant();
     this.#line.onMark(mark, () => {
       this.#line.offMark(mark);
       if (this.#mark === mark) this.#mark = undefined;
       this.#missed = 0;
-      if (!this.#line.isStopped) this.provenAt = Math.max(this.provenAt, sentAt);
+      if (!this.#line.isStopped) this.#proven = sent;
     });
     this.#mark = mark;
     try {

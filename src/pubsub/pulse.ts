@@ -1,5 +1,6 @@
-import { afterIdly, cancel, nextTurn, now, type Timer, wallTime } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, now, type Timer } from '../clock.ts';
 import { type Beat, firstBeat, type HeartbeatRules, onAnswer, onTick } from './heartbeat.ts';
+import { Instant } from './instant.ts';
 import type { Line } from './line.ts';
 
 /** What a pulse is taken of, and told. */
@@ -16,16 +17,20 @@ export class Pulse {
   #beat: Beat;
   #timer: Timer | undefined;
   #isOver = false;
-  /** By the time of day: nothing that was published before is lost, if the connection breaks. */
-  provenAt: number;
+  #proven: Instant;
 
   /** @param provenAt When the connection began to bring everything. */
   constructor(patient: Patient, rules: HeartbeatRules, provenAt: number) {
     this.#patient = patient;
     this.#rules = rules;
-    this.provenAt = provenAt;
+    this.#proven = new Instant(provenAt);
     this.#beat = firstBeat(now(), rules);
     this.#plan();
+  }
+
+  /** By the time of day: nothing that was published before is lost, if the connection breaks. */
+  get provenAt(): number {
+    return this.#proven.wallAt;
   }
 
   stop(): void {
@@ -55,26 +60,26 @@ export class Pulse {
 
   #ping(): void {
     const askedAt = now();
-    const atWall = wallTime();
+    const asked = new Instant();
     // That it breaks is told otherwise.
     this.#patient.line.ping().then(
       () => {
         if (this.#isOver) return;
         this.#beat = onAnswer(this.#beat, now(), this.#rules);
         this.#plan();
-        void this.#prove(atWall);
+        void this.#prove(asked);
         this.#patient.onPing(now() - askedAt);
       },
       () => {},
     );
   }
 
-  async #prove(askedAt: number): Promise<void> {
+  async #prove(asked: Instant): Promise<void> {
     const { line } = this.#patient;
     const { isBelieved } = line;
     // Where nobody is to be asked it is proved at once: what breaks the connection may stand behind the answer.
     if (isBelieved && !(await isBelieved())) return;
     // What came before the answer may have been thrown away.
-    if (!this.#isOver && !line.isStopped) this.provenAt = Math.max(this.provenAt, askedAt);
+    if (!this.#isOver && !line.isStopped) this.#proven = asked;
   }
 }
