@@ -161,6 +161,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     } catch (thrown) {
       return this.#finish({ error: thrown });
     }
+    // Whoever is told may have ended it.
+    if (this.#end) return;
     if (delayMs === 0) this.#pull();
     else this.#timer = after(delayMs, () => this.#pull());
   };

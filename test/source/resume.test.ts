@@ -233,6 +233,15 @@ describe('resume', () => {
       expect(source).toHaveBeenCalledOnce();
     });
 
+    it.each([0, 5])('and begins the source no more when onRestart ends it, %i ms before', async (minDelayMs) => {
+      const abort = new AbortController();
+      const source = vi.fn(failingFirst(99, 1));
+      const onRestart = () => abort.abort(new Error('enough'));
+      await expect(resume(source, 0, { minDelayMs, signal: abort.signal, onRestart }).next()).rejects.toThrow('enough');
+      await sleep(20);
+      expect(source).toHaveBeenCalledOnce();
+    });
+
     it('by a signal that has aborted before, without having begun the source', async () => {
       const source = vi.fn(numbersTo(1));
       await expect(resume(source, 0, { signal: AbortSignal.abort(new Error('no')) }).next()).rejects.toThrow('no');
