@@ -112,7 +112,7 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     this.#call = { resolve, reject };
     this.#state = this.#checkpoint;
     this.#failures = 0;
-    this.#unlisten ??= this.#listen();
+    if (!this.#end) this.#unlisten ??= this.#listen();
     if (this.#end) this.#answerEnd();
     else this.#pull();
   };

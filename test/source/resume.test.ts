@@ -296,6 +296,24 @@ describe('resume', () => {
     });
   });
 
+  it.each<[string, () => Promise<unknown>]>([
+    ['whose signal has aborted before', () => resume(numbersTo(1), 0, { signal: AbortSignal.abort() }).next().catch(() => {})],
+    [
+      'that is asked after its end',
+      async () => {
+        const items = resume(numbersTo(1), 0);
+        await items.return();
+        await items.next();
+      },
+    ],
+  ])('leaves no listener on the signal of a scope that lives on, of a source %s', async (_, read) => {
+    await withRoot(async ({ signal }) => {
+      const add = vi.spyOn(signal, 'addEventListener');
+      await read();
+      expect(add).not.toHaveBeenCalled();
+    });
+  });
+
   describe('copies a state that is an object', () => {
     it('so that the source may go on changing its own', async () => {
       const begun: unknown[] = [];
