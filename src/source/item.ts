@@ -24,6 +24,11 @@ export function checkState<S>(where: string, state: S): S {
   return copied(state, () => new InvalidOptionError({ where, option: 'its state', expected: STATE, actual: state }));
 }
 
+/** For the source, which may change it before it fails. */
+export function copyOf<S>(state: S): S {
+  return typeof state === 'object' ? structuredClone(state) : state;
+}
+
 const STATE = 'a state that can be stored: plain data, not undefined';
 
 function isPlain(state: unknown): boolean {

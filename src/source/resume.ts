@@ -3,7 +3,7 @@ import { type Context, currentFrame, enterFrame, type Frame, rememberContext } f
 import { GaveUpError, SourceItemError } from '../errors.ts';
 import { abortSignal, callable, checkArgument, text } from '../options.ts';
 import type { Scope } from '../scope/index.ts';
-import { checkItem, checkIterable, checkState, type Source } from './item.ts';
+import { checkItem, checkIterable, checkState, copyOf, type Source } from './item.ts';
 import { type RestartLimits, type RestartRules, restartDelayMs, restartRules } from './policy.ts';
 
 /** What is told when a source has failed and is begun anew. */
@@ -126,7 +126,7 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
   }
 
   readonly #ask = (): Promise<IteratorResult<readonly [T, S]>> => {
-    this.#reading ??= checkIterable(this.#name, this.#source(this.#state, this.#abort.signal))[Symbol.asyncIterator]();
+    this.#reading ??= checkIterable(this.#name, this.#source(copyOf(this.#state), this.#abort.signal))[Symbol.asyncIterator]();
     return this.#reading.next();
   };
 

@@ -332,6 +332,19 @@ describe('resume', () => {
     });
   });
 
+  it('begins anew where it was, though the source had changed the state that it was given before it failed', async () => {
+    const source: Source<number, { at: number }> = async function* poisoned(state) {
+      for (;;) {
+        const number = state.at++;
+        if (number === 2) throw new Error('cannot read 2');
+        yield [number, state];
+      }
+    };
+    const items = resume(source, { at: 0 }, { ...AT_ONCE, maxRestarts: 3 });
+    expect([await items.next(), await items.next()]).toMatchObject([{ value: 0 }, { value: 1 }]);
+    await expect(items.next()).rejects.toMatchObject({ code: 'ERR_GAVE_UP', state: { at: 2 } });
+  });
+
   describe('refuses', () => {
     it.each([
       ['its source must be a function; got an array', () => resume([] as never, 0)],
