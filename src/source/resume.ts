@@ -132,11 +132,11 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
 
   readonly #onResult = (result: IteratorResult<readonly [T, S]>): void => {
     if (this.#end) return;
-    if (result.done) {
-      this.#reading = undefined;
-      return this.#finish({});
-    }
     try {
+      if (result.done) {
+        this.#reading = undefined;
+        return this.#finish({});
+      }
       const { 0: value, 1: next } = checkItem<T, S>(this.#name, result.value);
       this.#checkpoint = next;
       this.#answer()?.resolve({ done: false, value });

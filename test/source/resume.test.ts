@@ -389,6 +389,11 @@ describe('resume', () => {
       expect((await items.next()).done).toBe(true);
     });
 
+    it('an iterator whose results are none', async () => {
+      const source = () => ({ [Symbol.asyncIterator]: () => ({ next: async () => undefined }) });
+      await expect(resume(source as never, 0).next()).rejects.toThrow(TypeError);
+    });
+
     it('a source that is no async generator', async () => {
       await expect(resume((() => [1]) as never, 0, { name: 'list' }).next()).rejects.toMatchObject({
         code: 'ERR_SOURCE_ITEM',
