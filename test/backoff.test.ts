@@ -11,6 +11,10 @@ describe('backoffMs', () => {
     expect([7, 50, 5_000].map((failures) => backoffMs(failures, 1))).toEqual([2_000, 2_000, 2_000]);
   });
 
+  it('stays 0 when it begins with 0, after however many failures', () => {
+    expect([1, 2_000].map((failures) => backoffMs(failures, 0.5, { firstMs: 0, longestMs: 100 }))).toEqual([0, 0]);
+  });
+
   it('spreads over the upper half of its step', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100 }), fc.double({ min: 0, max: 1, noNaN: true }), (failures, random) => {

@@ -163,7 +163,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
     }
     // Whoever is told may have ended it.
     if (this.#end) return;
-    if (delayMs === 0) this.#pull();
+    // Once: one that fails again and again must not keep the event loop from all else.
+    if (delayMs === 0 && restarts === 0) this.#pull();
     else this.#timer = after(delayMs, () => this.#pull());
   };
 

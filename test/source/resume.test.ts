@@ -131,6 +131,15 @@ describe('resume', () => {
     await items.return();
   });
 
+  it('lets other work go on while it is begun anew at once, again and again', async () => {
+    const source = vi.fn(failingFirst(1_000_000, 1));
+    const abort = new AbortController();
+    const asked = resume(source, 0, { ...AT_ONCE, maxRestarts: Number.POSITIVE_INFINITY, signal: abort.signal }).next();
+    setTimeout(() => abort.abort(new Error('enough')), 10);
+    await expect(asked).rejects.toThrow('enough');
+    expect(source.mock.calls.length).toBeLessThan(1_000);
+  });
+
   it('gives up at once when onRestart throws, with that', async () => {
     const enough = new Error('enough');
     const items = resume(failingFirst(9, 1), 0, {
