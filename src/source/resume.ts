@@ -23,7 +23,7 @@ export interface ResumePolicy<S> extends RestartLimits {
   readonly name?: string | undefined;
   /** Ends it, as the scope in which it is made does when it is cancelled or closes. */
   readonly signal?: AbortSignal | undefined;
-  /** Told before it is begun anew. What it throws ends it: to give up at once. */
+  /** Told before it is begun anew, and not waited for. What it throws, or rejects with, ends it: to give up at once. */
   readonly onRestart?: ((restart: SourceRestart<S>) => void) | undefined;
 }
 
@@ -157,7 +157,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
       return this.#finish({ error: new GaveUpError(`source "${this.#name}"`, { cause: error, state, restarts, otherwise }) });
     }
     try {
-      this.#policy.onRestart?.({ error, state, restarts: this.#failures, delayMs });
+      const told: unknown = this.#policy.onRestart?.({ error, state, restarts: this.#failures, delayMs });
+      if (told instanceof Promise) told.catch((thrown: unknown) => this.#finish({ error: thrown }));
     } catch (thrown) {
       return this.#finish({ error: thrown });
     }

@@ -23,7 +23,7 @@ export interface TaskRestart {
 export interface SuperviseOptions extends RestartLimits, SpawnOptions {
   /** When it is begun anew. Default `transient`. */
   readonly restart?: Restart | undefined;
-  /** Told before it is begun anew. What it throws ends the task. */
+  /** Told before it is begun anew, and waited for. What it throws, or rejects with, ends the task. */
   readonly onRestart?: ((restart: TaskRestart) => void) | undefined;
 }
 
@@ -89,7 +89,7 @@ class Supervised<T> {
         }
         if (now() - begun > this.#config.rules.longestMs) this.#failures = 0;
       }
-      await pause(this.#delayMs(error), signal);
+      await pause(await this.#delayMs(error), signal);
     }
   }
 
@@ -102,13 +102,13 @@ class Supervised<T> {
   }
 
   /** @throws GaveUpError */
-  #delayMs(error: unknown): number {
+  async #delayMs(error: unknown): Promise<number> {
     const { name, rules, onRestart } = this.#config;
     const restarts = ++this.#failures;
     const delayMs = restartDelayMs(restarts, rules);
     if (delayMs === undefined)
       throw new GaveUpError(`task "${name}"`, { cause: error, restarts: restarts - 1, otherwise: 'call progress() where it gets on' });
-    onRestart?.({ error, restarts, delayMs });
+    await onRestart?.({ error, restarts, delayMs });
     return delayMs;
   }
 }

@@ -151,6 +151,14 @@ describe('resume', () => {
     expect(await items.next()).toEqual({ done: true, value: 0 });
   });
 
+  it('gives up when onRestart rejects, with that', async () => {
+    const unhandled = uncaught('unhandledRejection');
+    const enough = new Error('enough');
+    await expect(resume(failingFirst(9, 1), 0, { onRestart: () => Promise.reject(enough) }).next()).rejects.toBe(enough);
+    await sleep(1);
+    expect(unhandled).toEqual([]);
+  });
+
   it('runs its source in the context in which it was made, whoever asks', async () => {
     const storage = new AsyncLocalStorage<string>();
     const seen: unknown[] = [];
@@ -306,7 +314,13 @@ describe('resume', () => {
   });
 
   it.each<[string, () => Promise<unknown>]>([
-    ['whose signal has aborted before', () => resume(numbersTo(1), 0, { signal: AbortSignal.abort() }).next().catch(() => {})],
+    [
+      'whose signal has aborted before',
+      () =>
+        resume(numbersTo(1), 0, { signal: AbortSignal.abort() })
+          .next()
+          .catch(() => {}),
+    ],
     [
       'that is asked after its end',
       async () => {

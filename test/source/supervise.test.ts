@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { currentScope, GaveUpError, type Restart, Scope, supervise, type TaskRestart, withRoot, withScope } from '../../src/index.ts';
+import { uncaught } from '../support/events.ts';
 import { until } from '../support/until.ts';
 import { range } from './support.ts';
 
@@ -170,6 +171,23 @@ describe('supervise', () => {
       return 'closed';
     });
     expect([task, runs]).toEqual(['closed', 1]);
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('enough');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('enough'))],
+  ])('fails when onRestart %s, with that, and is begun no more', async (_, onRestart) => {
+    const unhandled = uncaught('unhandledRejection');
+    const run = vi.fn(() => Promise.reject(new Error('failing')));
+    await expect(withRoot(() => void supervise(run, { ...AT_ONCE, onRestart }))).rejects.toThrow('enough');
+    await sleep(5);
+    expect(run).toHaveBeenCalledOnce();
+    expect(unhandled).toEqual([]);
   });
 
   it('ends with its scope, though it is permanent, and leaves nothing behind', async () => {
