@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { InvalidOptionError } from '../errors.ts';
 import { checkArgument, integer } from '../options.ts';
+import { tryCurrentScope } from '../scope/index.ts';
 
 type Envelope<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -15,21 +16,60 @@ export function ahead<T>(items: AsyncIterable<T> | Iterable<T>, capacity: number
   checkArgument('ahead()', 'its capacity', capacity, integer(1));
   const isIterable = typeof items === 'object' && items !== null && (Symbol.asyncIterator in items || Symbol.iterator in items);
   if (!isIterable) throw new InvalidOptionError({ where: 'ahead()', option: 'its items', expected: 'an iterable', actual: items });
-  return opened(Readable.from(enveloped(items), { highWaterMark: capacity }));
+  return opened(new Reading(Symbol.asyncIterator in items ? items : each(items)), capacity);
 }
 
-// A stream that is destroyed by an error drops what it holds, hence errors as values.
-async function* enveloped<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<Envelope<T>> {
+async function* each<T>(items: Iterable<T>): AsyncGenerator<T, void, undefined> {
+  yield* items;
+}
+
+async function* opened<T>(reading: Reading<T>, capacity: number): AsyncGenerator<T, void, undefined> {
   try {
-    for await (const value of items) yield { value };
-  } catch (error) {
-    yield { error };
+    for await (const envelope of Readable.from(reading.envelopes(), { highWaterMark: capacity }) as AsyncIterable<Envelope<T>>) {
+      if ('error' in envelope) throw envelope.error;
+      yield envelope.value;
+    }
+  } finally {
+    await reading.end();
   }
 }
 
-async function* opened<T>(envelopes: Readable): AsyncGenerator<T, void, undefined> {
-  for await (const envelope of envelopes as AsyncIterable<Envelope<T>>) {
-    if ('error' in envelope) throw envelope.error;
-    yield envelope.value;
+/** Not by the stream: it ends its source when that has given the item it was asked for, hears of no failure, and is not waited for. */
+class Reading<T> {
+  readonly #items: AsyncIterable<T>;
+  #iterator: AsyncIterator<T> | undefined;
+  #isAsked = false;
+
+  constructor(items: AsyncIterable<T>) {
+    this.#items = items;
+  }
+
+  // A stream that is destroyed by an error drops what it holds, hence errors as values.
+  async *envelopes(): AsyncGenerator<Envelope<T>, void, undefined> {
+    for (let envelope = await this.#next(); envelope; envelope = 'error' in envelope ? undefined : await this.#next()) yield envelope;
+  }
+
+  async #next(): Promise<Envelope<T> | undefined> {
+    try {
+      this.#iterator ??= this.#items[Symbol.asyncIterator]();
+      this.#isAsked = true;
+      const { done, value } = await this.#iterator.next();
+      this.#isAsked = false;
+      if (!done) return { value };
+      this.#iterator = undefined;
+      return undefined;
+    } catch (error) {
+      this.#iterator = undefined;
+      return { error };
+    }
+  }
+
+  /** At once, if it has not ended itself; waits for that unless an item is on its way, which may never come. */
+  async end(): Promise<void> {
+    const scope = tryCurrentScope();
+    const isAsked = this.#isAsked;
+    const ended = this.#iterator?.return?.();
+    if (isAsked) ended?.then(undefined, (error: unknown) => scope?.report(error, 'ahead'));
+    else await ended;
   }
 }

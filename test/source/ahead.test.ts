@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
-import { ahead } from '../../src/index.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { ahead, resume, type Source, withRoot } from '../../src/index.ts';
 import { until } from '../support/until.ts';
 import { collect, range } from './support.ts';
 
@@ -68,6 +68,63 @@ describe('ahead', () => {
     for await (const _ of ahead(items, 10)) break;
     await until(() => items.ended);
     expect(items.read).toBeLessThanOrEqual(11);
+  });
+
+  it('waits until its source has ended, and throws what it fails with then', async () => {
+    const failing = async function* failing() {
+      try {
+        yield* range(1_000);
+      } finally {
+        await sleep(5);
+        // biome-ignore lint/correctness/noUnsafeFinally: that is what is tested
+        throw new Error('cannot end');
+      }
+    };
+    const consumed = (async () => {
+      for await (const _ of ahead(failing(), 2)) await sleep(1).then(() => Promise.reject(new Error('consumer')));
+    })();
+    await expect(consumed).rejects.toThrow('consumer');
+    const broken = (async () => {
+      for await (const _ of ahead(failing(), 2)) break;
+    })();
+    await expect(broken).rejects.toThrow('cannot end');
+  });
+
+  it('ends a source that it waits for, at once', async () => {
+    const ended = vi.fn();
+    const source: Source<number, number> = async function* waiting(from, signal) {
+      try {
+        yield [from, from + 1];
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+      } finally {
+        ended();
+      }
+    };
+    const items = resume(source, 0);
+    for await (const _ of ahead(items, 5)) {
+      await until(() => items.checkpoint === 1);
+      break;
+    }
+    await until(() => ended.mock.calls.length === 1);
+    expect((await items.next()).done).toBe(true);
+  });
+
+  it('does not wait for a source that is deaf, and reports what it fails with when it is ended', async () => {
+    const onSuppressed = vi.fn();
+    const deaf = {
+      [Symbol.asyncIterator]: () => ({
+        next: vi.fn(() => new Promise<never>(() => {})).mockResolvedValueOnce({ done: false, value: 1 } as never),
+        return: () => Promise.reject(new Error('cannot end')),
+      }),
+    };
+    await withRoot(
+      async () => {
+        for await (const _ of ahead(deaf, 5)) break;
+        await sleep(1);
+      },
+      { onSuppressed },
+    );
+    expect(onSuppressed.mock.calls).toEqual([[new Error('cannot end'), 'ahead']]);
   });
 
   it('reads nothing before it is asked', async () => {
