@@ -1,6 +1,6 @@
 import { now } from '../../clock.ts';
 import { type ConsumerGroupOptions, checkGroup } from './options.ts';
-import { entryOf, type RawEntry, read, type StreamEntry, type StreamPool } from './read.ts';
+import { entryOf, type RawEntry, read, type StreamEntry, type StreamPool, subcommandKey, useAlone } from './read.ts';
 
 /** An entry that was given to a consumer of a group. */
 export interface GroupEntry extends StreamEntry {
@@ -48,7 +48,7 @@ class Member {
   }
 
   async *entries(signal: AbortSignal): AsyncGenerator<readonly [GroupEntry, string], void> {
-    await this.#makeGroup();
+    await this.#makeGroup(signal);
     try {
       for await (const { entries, isNew } of this.#batches(signal)) {
         const deliveries = isNew ? NONE : await this.#deliveriesOf(entries);
@@ -116,10 +116,12 @@ class Member {
     return new Map((pending as [string, string, number, number][]).map(([id, , , deliveries]) => [id, deliveries]));
   }
 
-  async #makeGroup(): Promise<void> {
+  async #makeGroup(signal: AbortSignal): Promise<void> {
     const { group, from = '0' } = this.#options;
     try {
-      await this.#pool.xgroup('CREATE', this.#key, group, from, 'MKSTREAM');
+      await useAlone(this.#pool, this.#key, signal, (connection) =>
+        connection.xgroup('CREATE', subcommandKey(connection, this.#key), group, from, 'MKSTREAM'),
+      );
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
     }

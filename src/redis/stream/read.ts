@@ -1,7 +1,7 @@
 import type { RedisPool } from '../api.ts';
 import type { RedisClusterPool } from '../cluster/api.ts';
 import { ClusterPool } from '../cluster/cluster-pool.ts';
-import type { Redis } from '../ioredis.ts';
+import { Command, type Redis } from '../ioredis.ts';
 
 /** An entry of a stream. */
 export interface StreamEntry {
@@ -33,7 +33,8 @@ export async function read({ pool, key, method, args }: Reading, signal: AbortSi
   return (reply as readonly [key: string, entries: readonly RawEntry[]][] | null)?.[0]?.[1] ?? [];
 }
 
-function useAlone(pool: StreamPool, key: string, signal: AbortSignal, fn: (connection: Redis) => unknown): Promise<unknown> {
+/** Runs `fn` with a connection of its own to the server of the key; it is closed when the signal aborts. */
+export function useAlone(pool: StreamPool, key: string, signal: AbortSignal, fn: (connection: Redis) => unknown): Promise<unknown> {
   const use: Parameters<RedisPool['use']>[0] = async (connection, lease) => {
     const onAbort = () => lease.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -46,6 +47,12 @@ function useAlone(pool: StreamPool, key: string, signal: AbortSignal, fn: (conne
   return pool instanceof ClusterPool
     ? (pool as unknown as RedisClusterPool).use(use, { key, signal })
     : (pool as RedisPool).use(use, { signal });
+}
+
+/** The key as it is to be written behind a subcommand: ioredis 5 does not know it there, and puts no `keyPrefix` before it. */
+export function subcommandKey({ options: { keyPrefix = '' } }: Redis, key: string): string {
+  const isKnown = new Command('xgroup', ['CREATE', key]).getKeys().length > 0;
+  return isKnown ? key : `${keyPrefix}${key}`;
 }
 
 /** @returns nothing for one that was deleted. */

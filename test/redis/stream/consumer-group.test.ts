@@ -172,6 +172,16 @@ describe('consumerGroup', () => {
     });
   });
 
+  it('makes the group of the stream that the `keyPrefix` of its pool makes of the key', async () => {
+    await addNumbers(redis(), 'app:log', 1);
+    await withRoot(async () => {
+      const entries = entriesOf(poolOn(redis(), { keyPrefix: 'app:' }), 'a');
+      expect((await take(entries, 1)).map(numberOf)).toEqual([0]);
+      await entries.return();
+    });
+    expect(await redis().observer.keys('*')).toEqual(['app:log']);
+  });
+
   it.each<[string, object]>([
     ['group must be a text that is not empty; got undefined', { consumer: 'a' }],
     ['consumer must be a text that is not empty; got ""', { group: 'g', consumer: '' }],

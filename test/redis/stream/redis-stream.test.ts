@@ -78,6 +78,18 @@ describe('redisStream', () => {
     });
   });
 
+  it('begins at the end of the stream that the `keyPrefix` of its pool makes of the key', async () => {
+    await redis().observer.xadd('app:log', '*', 'n', 1);
+    await withRoot(async () => {
+      const entries = resume(redisStream(poolOn(redis(), { keyPrefix: 'app:' }), 'log', { from: '$' }), undefined);
+      const next = entries.next();
+      await untilBlocked();
+      await redis().observer.xadd('app:log', '*', 'n', 2);
+      expect(numberOf((await next).value as StreamEntry)).toBe(2);
+      await entries.return();
+    });
+  });
+
   it('waits for a stream that is not there yet', async () => {
     await withRoot(async () => {
       const entries = resume(redisStream(poolOn(redis()), 'log', { from: '$', blockMs: 20 }), undefined);
