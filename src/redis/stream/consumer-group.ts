@@ -113,7 +113,7 @@ class Member {
     const { group, consumer } = this.#options;
     const [first, last] = [entries[0]?.[0] ?? '-', entries.at(-1)?.[0] ?? '+'];
     const pending = await this.#pool.xpending(this.#key, group, first, last, entries.length, consumer);
-    return new Map((pending as [string, string, number, number][]).map(([id, , , deliveries]) => [id, deliveries]));
+    return new Map((pending as [string, string, number, number][]).map(([id, , , deliveries]) => [id, Number(deliveries)]));
   }
 
   async #makeGroup(signal: AbortSignal): Promise<void> {

@@ -182,6 +182,17 @@ describe('consumerGroup', () => {
     expect(await redis().observer.keys('*')).toEqual(['app:log']);
   });
 
+  it('counts deliveries in numbers, also where the pool has those of replies given as texts', async () => {
+    await addNumbers(redis(), 'log', 1);
+    await withRoot(async () => {
+      const pool = poolOn(redis(), { stringNumbers: true });
+      await entriesOf(pool, 'a').next();
+      const entries = entriesOf(pool, 'a');
+      expect((await take(entries, 1)).map(({ deliveries }) => deliveries)).toEqual([2]);
+      await entries.return();
+    });
+  });
+
   it.each<[string, object]>([
     ['group must be a text that is not empty; got undefined', { consumer: 'a' }],
     ['consumer must be a text that is not empty; got ""', { group: 'g', consumer: '' }],
