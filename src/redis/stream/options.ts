@@ -38,6 +38,12 @@ export function checkStream(pool: unknown, key: unknown, options: RedisStreamOpt
   checkOptions('redisStream()', options, READ);
 }
 
+/** @throws InvalidOptionError for what is no place in a stream: behind `$` each read would begin at another end, and miss what came before. */
+export function checkPlace(state: string): string {
+  checkArgument('redisStream()', 'its state', state, (value) => (value === '$' || id(value) ? 'the id of an entry, or "0"' : undefined));
+  return state;
+}
+
 /** @throws InvalidOptionError */
 export function checkGroup(pool: unknown, key: unknown, options: ConsumerGroupOptions): void {
   const where = 'consumerGroup()';

@@ -1,4 +1,4 @@
-import { checkStream, type RedisStreamOptions } from './options.ts';
+import { checkPlace, checkStream, type RedisStreamOptions } from './options.ts';
 import { entryOf, read, type StreamEntry, type StreamPool } from './read.ts';
 
 /** Reads a stream from a place on, the id of an entry; `undefined` where `from` says. */
@@ -17,7 +17,7 @@ export function redisStream(pool: StreamPool, key: string, options: RedisStreamO
   return async function* stream(state, signal) {
     // Once: what comes between two attempts is behind the end, too.
     begin ??= await endOf(pool, key);
-    for (let at = state ?? begin; ; ) {
+    for (let at = state === undefined ? begin : checkPlace(state); ; ) {
       const args = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS', key, at];
       for (const raw of await read({ pool, key, method: 'xread', args }, signal)) {
         const entry = entryOf(raw);

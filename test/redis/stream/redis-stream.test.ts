@@ -177,6 +177,16 @@ describe('redisStream', () => {
     });
   });
 
+  it.each(['$', ''])('refuses a state that is no place in a stream: "%s"', async (state) => {
+    await withRoot(async () => {
+      const error = await errorOf(() => resume(redisStream(poolOn(redis()), 'log'), state, { maxRestarts: 0 }).next());
+      expect(error.cause).toMatchObject({
+        code: 'ERR_INVALID_OPTION',
+        message: `redisStream(): its state must be the id of an entry, or "0"; got "${state}"`,
+      });
+    });
+  });
+
   it.each<[string, () => unknown]>([
     ['its pool must be a pool of defineRedisPool() or defineRedisClusterPool(); got an object', () => redisStream({} as never, 'log')],
     ['its key must be a text that is not empty; got ""', () => redisStream(poolOn(redis()), '')],
