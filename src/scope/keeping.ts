@@ -36,7 +36,8 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
   adopt(child: Lifetime): void {
     this.admit();
     const work = currentFrame()?.work as Work | undefined;
-    child.isBackground = work?.background === true && (work.scope as Keeping) === this;
+    // Callbacks that a task has left go on in its context when it has ended.
+    child.isBackground = work?.background === true && !work.ended && (work.scope as Keeping) === this;
     this.contents.running.addChild(child);
   }
 

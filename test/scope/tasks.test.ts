@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { currentScope, Scope, withRoot, withScope } from '../../src/scope/index.ts';
 import { code, forever, gate, rootWithReports, settled, untilAborted } from './support.ts';
 
@@ -124,6 +124,27 @@ describe('Scope rule 3: spawn starts a tracked task', () => {
   it('closes a scope that a background task has opened by hand and left open', async () => {
     const child = await withRoot((scope) => scope.spawn(() => ({ opened: new Scope() }), { background: true }));
     expect(child.opened.state).toBe('closed');
+  });
+
+  it('waits for a scope that a callback opens which a background task has left, as a server does, when that has ended', async () => {
+    const ended = gate();
+    const job = vi.fn();
+    await withRoot(async (scope) => {
+      const opened = gate();
+      const callback = async () => {
+        await ended.passed;
+        const work = withScope(async ({ signal }) => {
+          await sleep(20);
+          job(signal.aborted);
+        });
+        opened.open();
+        await work;
+      };
+      await scope.spawn(() => void callback(), { background: true });
+      ended.open();
+      await opened.passed;
+    });
+    expect(job.mock.calls).toEqual([[false]]);
   });
 
   it('waits for a scope that was opened elsewhere while a background task has one, too', async () => {
