@@ -42,6 +42,8 @@ export function resume<T, S>(source: Source<T, S>, state: S, policy: ResumePolic
   return new Resumed(source, checkState('resume()', state), policy, rules);
 }
 
+const NOBODY = { work: undefined, held: undefined };
+
 /** Who waits for an item. */
 interface Call<T, S> {
   resolve(result: IteratorResult<T, S>): void;
@@ -225,8 +227,8 @@ export class Resumed<T, S> implements AsyncIterableIterator<T, S, undefined>, As
   /** In the context in which this was made, but as a part of the work that asks: the one in which it was made may have ended. */
   #inContext<R>(fn: () => R): R {
     const made = this.#frame;
-    const work = currentFrame()?.work;
-    if (!made || work === made.work) return this.#context(fn);
-    return this.#context(enterFrame as (frame: Frame, fn: () => R) => R, undefined, { scope: made.scope, work, held: undefined }, fn);
+    const { work, held } = currentFrame() ?? NOBODY;
+    if (!made || (work === made.work && held === made.held)) return this.#context(fn);
+    return this.#context(enterFrame as (frame: Frame, fn: () => R) => R, undefined, { scope: made.scope, work, held }, fn);
   }
 }

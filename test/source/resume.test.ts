@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { Random } from '../../dev/random.ts';
 import { currentScope, GaveUpError, resume, type Source, type SourceRestart, withRoot, withScope } from '../../src/index.ts';
+import { poolOf, Server } from '../pool/support.ts';
 import { uncaught } from '../support/events.ts';
 import { until } from '../support/until.ts';
 import { collect, failingFirst, faultyNumbersTo, numbersTo, range } from './support.ts';
@@ -197,6 +198,18 @@ describe('resume', () => {
       });
     });
     expect(taken).toEqual([0, 1, 2]);
+  });
+
+  it('lets its source hold what the work holds that asks, so that a deadlock is seen', async () => {
+    const pool = poolOf(new Server(), { max: 1, acquireTimeoutMs: 1_000 });
+    const source: Source<number, number> = async function* leasing(from) {
+      yield [await pool.use(() => from), from + 1];
+    };
+    await withRoot(async () => {
+      const items = resume(source, 0, { maxRestarts: 0 });
+      const asked = pool.use(() => items.next());
+      await expect(asked).rejects.toMatchObject({ code: 'ERR_GAVE_UP', cause: { code: 'ERR_POOL_DEADLOCK' } });
+    });
   });
 
   it('answers calls one after another, as a generator does', async () => {
