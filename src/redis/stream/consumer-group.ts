@@ -14,7 +14,8 @@ export type ConsumerGroup = (state: string | undefined, signal: AbortSignal) => 
 /**
  * The entries of a Redis stream that this consumer of a group gets, as the source of `resume`. An entry is acknowledged
  * when it was consumed, that is, when the next one is asked for. What was given to a consumer that crashed, or that has
- * not acknowledged it for `claimAfterMs`, is given again: each entry comes at least once. Redis 6.2 or newer.
+ * not acknowledged it for `claimAfterMs`, is given again: each entry comes at least once, but not behind `ahead()`, which
+ * asks for the next one before. Redis 6.2 or newer.
  *
  * @throws InvalidOptionError
  */

@@ -4,7 +4,7 @@ import { CommandPool } from '../redis-pool.ts';
 
 /** Settings of `redisStream`. */
 export interface RedisStreamOptions {
-  /** Where a reader begins that has no state yet: an id, to read what is behind it; `0` for the beginning; `$` for the end as it is when the reading begins. Default `0`. */
+  /** Where a reader begins that has no state yet: an id, to read what is behind it; `0` for the beginning; `$` for the end as it is when the first reading by this source begins. Default `0`. */
   readonly from?: string | undefined;
   /** Most entries of one reply. Default 100. */
   readonly count?: number | undefined;

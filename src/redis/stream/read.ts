@@ -7,6 +7,7 @@ import { Command, type Redis } from '../ioredis.ts';
 export interface StreamEntry {
   /** Its place in the stream, such as `1526919030474-55`. */
   readonly id: string;
+  /** As texts, in UTF-8; of fields of the same name the last. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
