@@ -60,3 +60,17 @@ export function within<T>(promise: Promise<T>, ms: number): Promise<Within<T>> {
     promise.then((value) => resolve({ value }), reject).finally(() => cancel(timer));
   });
 }
+
+/** Waits, but no longer than until the signal aborts: to be looked at afterwards. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      cancel(timer);
+      signal.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = after(ms, finish);
+    signal.addEventListener('abort', finish);
+    if (signal.aborted) finish();
+  });
+}

@@ -1,5 +1,5 @@
 import { backoffMs } from '../backoff.ts';
-import { after, cancel, type Timer } from '../clock.ts';
+import { after, cancel, pause, type Timer } from '../clock.ts';
 import { ItemsLostError, PublisherRefusedError } from '../errors.ts';
 import type { RedisPool } from '../redis/api.ts';
 import type { Scope } from '../scope/index.ts';
@@ -192,15 +192,4 @@ export class Publisher implements AsyncDisposable {
       this.#lossError = undefined;
     });
   }
-}
-
-/** Waits, but no longer than until the signal aborts. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  let timer: Timer | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = after(ms, resolve);
-  });
-  await new Bell().orHeard(over, signal);
-  cancel(timer);
 }

@@ -1,4 +1,4 @@
-import { after, cancel, now } from '../clock.ts';
+import { now, pause } from '../clock.ts';
 import { GaveUpError, NoScopeError } from '../errors.ts';
 import { callable, checkArgument, flag, oneOf, text } from '../options.ts';
 import { type Scope, type SpawnOptions, type Task, type TaskContext, tryCurrentScope, withScope } from '../scope/index.ts';
@@ -90,6 +90,7 @@ class Supervised<T> {
         if (now() - begun > this.#config.rules.longestMs) this.#failures = 0;
       }
       await pause(await this.#delayMs(error), signal);
+      signal.throwIfAborted();
     }
   }
 
@@ -111,19 +112,4 @@ class Supervised<T> {
     await onRestart?.({ error, restarts, delayMs });
     return delayMs;
   }
-}
-
-/** Waits, but no longer than until the signal aborts. @throws its reason. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const finish = () => {
-      cancel(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = after(ms, finish);
-    signal.addEventListener('abort', finish);
-    if (signal.aborted) finish();
-  });
-  signal.throwIfAborted();
 }
