@@ -4,15 +4,15 @@ import { checkSubscriber, type SubscriberOptions } from './options.ts';
 import { Subscriber } from './subscriber.ts';
 
 export type { ClusterNode } from '../redis/cluster/options.ts';
-export type { PublisherOverflow } from './backlog.ts';
-export { clusterNode } from './cluster-node.ts';
 export type { Codec } from './codec.ts';
+export { clusterNode } from './connection/cluster-node.ts';
 export type { SubscriberEvents, SubscriberStatus } from './events.ts';
 export type { Overflow } from './inbox.ts';
 export type { DownReason, Gap, GapReason, Message } from './messages.ts';
 export type { ConnectContext, DeliveryProbe, Heartbeat, SubscriberOptions, TopicOptions } from './options.ts';
-export type { Publisher } from './publisher.ts';
-export { type PublisherOptions, publishFrom } from './publishing.ts';
+export type { PublisherOverflow } from './publisher/backlog.ts';
+export type { Publisher } from './publisher/publisher.ts';
+export { type PublisherOptions, publishFrom } from './publisher/publishing.ts';
 export type { Subscriber } from './subscriber.ts';
 export { subscribeTo } from './topic.ts';
 

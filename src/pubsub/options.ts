@@ -2,7 +2,7 @@ import { InvalidOptionError } from '../errors.ts';
 import { type Check, callable, checkArgument, duration, flag, integer, oneOf, text } from '../options.ts';
 import { CONNECTION_CHECKS, type ConnectionOptions, checkConnectionOptions } from '../redis/options.ts';
 import { CODECS, type Codec } from './codec.ts';
-import type { HeartbeatRules } from './heartbeat.ts';
+import type { HeartbeatRules } from './connection/heartbeat.ts';
 import { OVERFLOWS, type Overflow } from './inbox.ts';
 
 /** Proof that messages come through, and not only answers. */

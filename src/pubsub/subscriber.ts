@@ -3,13 +3,13 @@ import { SubscriberClosedError } from '../errors.ts';
 import { abortSignal, checkOptions } from '../options.ts';
 import type { Scope } from '../scope/index.ts';
 import { Bell } from './bell.ts';
+import { Succession } from './connection/succession.ts';
 import type { Decoding } from './decoding.ts';
 import type { SubscriberEvents, SubscriberStatus } from './events.ts';
 import { Listeners } from './listening.ts';
 import type { DownReason, Gap, Message } from './messages.ts';
 import { checkNames, type SubscriberOptions } from './options.ts';
 import { Outlets } from './outlets.ts';
-import { Succession } from './succession.ts';
 import { type Kind, UNDO, Wanted } from './wanted.ts';
 
 /** Subscribed to channels of Redis until its scope closes, over one connection at a time. Made by `createSubscriber` and `subscribeTo`. */

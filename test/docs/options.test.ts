@@ -44,7 +44,7 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
     refuse: (options) => createSubscriber('refused', options),
   },
   'option of publishFrom': {
-    declared: [['src/pubsub/publishing.ts', 'PublisherOptions']],
+    declared: [['src/pubsub/publisher/publishing.ts', 'PublisherOptions']],
     refuse: (options) => publishFrom([], defineRedisPool('publishing'), 'refused', options),
   },
   'option of subscribeTo, beside those of createSubscriber': {

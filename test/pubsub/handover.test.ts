@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { handOver } from '../../src/pubsub/handover.ts';
-import type { Line } from '../../src/pubsub/line.ts';
+import { handOver } from '../../src/pubsub/connection/handover.ts';
+import type { Line } from '../../src/pubsub/connection/line.ts';
 
 /** A line, as far as a hand-over needs it; writes down what is done with it. */
 class FakeLine {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../dev/random.ts';
-import { type Beat, type BeatAction, firstBeat, type HeartbeatRules, onAnswer, onTick } from '../../src/pubsub/heartbeat.ts';
+import { type Beat, type BeatAction, firstBeat, type HeartbeatRules, onAnswer, onTick } from '../../src/pubsub/connection/heartbeat.ts';
 
 const ALWAYS: HeartbeatRules = { pingMs: 1_000, pongMs: 200, always: true };
 const IDLE: HeartbeatRules = { ...ALWAYS, always: false };

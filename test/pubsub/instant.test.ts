@@ -9,7 +9,7 @@ it('an instant is told by the clock as it is set now, and never later than it wa
   });
   // Before the library takes hold of it.
   Date.now = () => time() + aheadMs;
-  const { Instant } = await import('../../src/pubsub/instant.ts');
+  const { Instant } = await import('../../src/pubsub/connection/instant.ts');
   const instant = new Instant();
   const at = time();
   expect(Math.abs(instant.wallAt - at)).toBeLessThan(100);

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Probe } from '../../src/pubsub/probe.ts';
+import { Probe } from '../../src/pubsub/connection/probe.ts';
 import { until } from '../support/until.ts';
 
 /** Probes of a line that hears those that `isHeard` says. */

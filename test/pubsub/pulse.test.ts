@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Pulse } from '../../src/pubsub/pulse.ts';
+import { Pulse } from '../../src/pubsub/connection/pulse.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 

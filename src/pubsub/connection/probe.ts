@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { afterIdly, cancel, nextTurn, type Timer } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, type Timer } from '../../clock.ts';
+import type { DeliveryProbe } from '../options.ts';
 import { Instant } from './instant.ts';
 import type { Markable } from './marks.ts';
-import type { DeliveryProbe } from './options.ts';
 
 /** So many in a row that do not come say that the line starves: one may be late. */
 const MOST_MISSED = 2;

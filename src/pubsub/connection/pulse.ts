@@ -1,4 +1,4 @@
-import { afterIdly, cancel, nextTurn, now, type Timer } from '../clock.ts';
+import { afterIdly, cancel, nextTurn, now, type Timer } from '../../clock.ts';
 import { type Beat, firstBeat, type HeartbeatRules, onAnswer, onTick } from './heartbeat.ts';
 import { Instant } from './instant.ts';
 import type { Line } from './line.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { nextTurn, now, wallTime, within } from '../clock.ts';
+import { nextTurn, now, wallTime, within } from '../../clock.ts';
 import type { Line } from './line.ts';
 
 /** How long the old line may be silent, at the least, before it counts as empty, in milliseconds. */

@@ -1,14 +1,14 @@
-import { backoffMs } from '../backoff.ts';
-import { after, cancel, pause, type Timer } from '../clock.ts';
-import { ItemsLostError, PublisherRefusedError } from '../errors.ts';
-import type { RedisPool } from '../redis/api.ts';
-import type { Scope } from '../scope/index.ts';
+import { backoffMs } from '../../backoff.ts';
+import { after, cancel, pause, type Timer } from '../../clock.ts';
+import { ItemsLostError, PublisherRefusedError } from '../../errors.ts';
+import type { RedisPool } from '../../redis/api.ts';
+import type { Scope } from '../../scope/index.ts';
+import { Bell } from '../bell.ts';
+import { type Codec, encode, type Payload } from '../codec.ts';
+import { whenClosing } from '../door.ts';
+import { Seldom } from '../seldom.ts';
 import { Backlog, type BacklogRules } from './backlog.ts';
-import { Bell } from './bell.ts';
-import { type Codec, encode, type Payload } from './codec.ts';
-import { whenClosing } from './door.ts';
 import { Intake, type Source } from './intake.ts';
-import { Seldom } from './seldom.ts';
 import { type Sending, send } from './sending.ts';
 
 /** How many messages are on their way at a time: of so many nobody may know what became of them when a connection breaks. */

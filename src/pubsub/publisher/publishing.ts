@@ -1,9 +1,9 @@
-import { NoScopeError } from '../errors.ts';
-import { type Check, checkArgument, checkOptions, integer, oneOf, text } from '../options.ts';
-import type { RedisPool } from '../redis/api.ts';
-import { tryCurrentScope } from '../scope/index.ts';
+import { NoScopeError } from '../../errors.ts';
+import { type Check, checkArgument, checkOptions, integer, oneOf, text } from '../../options.ts';
+import type { RedisPool } from '../../redis/api.ts';
+import { tryCurrentScope } from '../../scope/index.ts';
+import { CODECS, type Codec } from '../codec.ts';
 import { PUBLISHER_OVERFLOWS, type PublisherOverflow } from './backlog.ts';
-import { CODECS, type Codec } from './codec.ts';
 import type { Source } from './intake.ts';
 import { Publisher } from './publisher.ts';
 

@@ -1,4 +1,4 @@
-import type { Redis } from '../redis/ioredis.ts';
+import type { Redis } from '../../redis/ioredis.ts';
 
 /** What came: where, and by which pattern. */
 export type Hear<M> = (channel: string, message: M, pattern: string | undefined, sharded: boolean) => void;

@@ -1,8 +1,8 @@
-import { ShardChannelMovedError, ShardChannelsApartError, SubscriberRefusedError } from '../errors.ts';
-import { slotOf } from '../redis/cluster/slots.ts';
-import type { Redis } from '../redis/ioredis.ts';
+import { ShardChannelMovedError, ShardChannelsApartError, SubscriberRefusedError } from '../../errors.ts';
+import { slotOf } from '../../redis/cluster/slots.ts';
+import type { Redis } from '../../redis/ioredis.ts';
+import { KINDS, type Kind, UNDO, type Wanted } from '../wanted.ts';
 import { isMoved, type Sharding } from './sharding.ts';
-import { KINDS, type Kind, UNDO, type Wanted } from './wanted.ts';
 
 /** Of one command; each name is an argument of a call. */
 const MOST_NAMES = 1_000;

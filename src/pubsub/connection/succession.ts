@@ -1,6 +1,6 @@
-import { backoffMs } from '../backoff.ts';
-import { now } from '../clock.ts';
-import { atRoot, enterFrame, type Frame } from '../context.ts';
+import { backoffMs } from '../../backoff.ts';
+import { now } from '../../clock.ts';
+import { atRoot, enterFrame, type Frame } from '../../context.ts';
 import {
   DeliveryStoppedError,
   HeartbeatTimeoutError,
@@ -8,16 +8,16 @@ import {
   ShardChannelsApartError,
   SubscriberClosedError,
   SubscriberRefusedError,
-} from '../errors.ts';
-import { isFinal } from '../redis/connection.ts';
+} from '../../errors.ts';
+import { isFinal } from '../../redis/connection.ts';
+import type { DownReason, Gap, Message } from '../messages.ts';
+import { heartbeatOf, type SubscriberOptions } from '../options.ts';
+import { KINDS, type Wanted } from '../wanted.ts';
 import { Dialling } from './dialling.ts';
 import { type HandedOver, handOver, mayRepeat } from './handover.ts';
 import type { Line } from './line.ts';
-import type { DownReason, Gap, Message } from './messages.ts';
-import { heartbeatOf, type SubscriberOptions } from './options.ts';
 import { Probe } from './probe.ts';
 import { Pulse } from './pulse.ts';
-import { KINDS, type Wanted } from './wanted.ts';
 
 /** A line that ends before it was so old is followed more slowly, in milliseconds: something ends them all. */
 const YOUNG_MS = 1_000;

@@ -1,4 +1,4 @@
-import { now, wallTime } from '../clock.ts';
+import { now, wallTime } from '../../clock.ts';
 
 /** An instant that is over, by the time of day. */
 export class Instant {

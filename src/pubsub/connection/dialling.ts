@@ -1,11 +1,11 @@
-import { after, cancel, type Timer, within } from '../clock.ts';
-import { connectionConfig } from '../redis/config.ts';
-import { type ConnectionConfig, cut, dial } from '../redis/connection.ts';
-import { Bell } from './bell.ts';
+import { after, cancel, type Timer, within } from '../../clock.ts';
+import { connectionConfig } from '../../redis/config.ts';
+import { type ConnectionConfig, cut, dial } from '../../redis/connection.ts';
+import { Bell } from '../bell.ts';
+import { type ConnectContext, checkConnect, type SubscriberOptions, withGiven } from '../options.ts';
+import type { Wanted } from '../wanted.ts';
 import { Line } from './line.ts';
 import { privateChannel } from './marks.ts';
-import { type ConnectContext, checkConnect, type SubscriberOptions, withGiven } from './options.ts';
-import type { Wanted } from './wanted.ts';
 
 /** How long the server may take to publish a mark, in milliseconds. */
 const PUBLISH_MS = 1_000;

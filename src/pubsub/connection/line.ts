@@ -1,14 +1,14 @@
-import { now, wallTime, within } from '../clock.ts';
-import { ConnectTimeoutError, MasterMovedError, ShardChannelMovedError } from '../errors.ts';
-import { type ConnectionConfig, cut, dial, disconnect, ping } from '../redis/connection.ts';
-import type { Redis } from '../redis/ioredis.ts';
-import { askAgain } from '../redis/sentinel.ts';
+import { now, wallTime, within } from '../../clock.ts';
+import { ConnectTimeoutError, MasterMovedError, ShardChannelMovedError } from '../../errors.ts';
+import { type ConnectionConfig, cut, dial, disconnect, ping } from '../../redis/connection.ts';
+import type { Redis } from '../../redis/ioredis.ts';
+import { askAgain } from '../../redis/sentinel.ts';
+import type { Message } from '../messages.ts';
+import type { Kind, Wanted } from '../wanted.ts';
 import { type Hear, hear } from './hearing.ts';
 import { isPrivate, type Markable } from './marks.ts';
-import type { Message } from './messages.ts';
 import { Sharding } from './sharding.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
-import type { Kind, Wanted } from './wanted.ts';
 
 /** What a line is made of. */
 export interface LineConfig extends SubscriptionsOwner {

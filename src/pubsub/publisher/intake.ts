@@ -1,4 +1,4 @@
-import { nextTurn } from '../clock.ts';
+import { nextTurn } from '../../clock.ts';
 
 /** After so many items others have their turn: a source that never waits would leave them none. */
 const TURN = 500;

@@ -1,6 +1,6 @@
-import { PublisherOverflowError } from '../errors.ts';
-import type { Payload } from './codec.ts';
-import { OVERFLOWS } from './inbox.ts';
+import { PublisherOverflowError } from '../../errors.ts';
+import type { Payload } from '../codec.ts';
+import { OVERFLOWS } from '../inbox.ts';
 
 export const PUBLISHER_OVERFLOWS = ['wait', ...OVERFLOWS] as const;
 

@@ -1,8 +1,8 @@
-import { type Outcome, PoolUnavailableError, RetryLaterError } from '../errors.ts';
-import type { RedisPool } from '../redis/api.ts';
-import { outcomeOf } from '../redis/outcome.ts';
-import { Bell } from './bell.ts';
-import type { Payload } from './codec.ts';
+import { type Outcome, PoolUnavailableError, RetryLaterError } from '../../errors.ts';
+import type { RedisPool } from '../../redis/api.ts';
+import { outcomeOf } from '../../redis/outcome.ts';
+import { Bell } from '../bell.ts';
+import type { Payload } from '../codec.ts';
 
 /** What became of a message: `refused` is what the server, or the pool, would say again. */
 type Fate = Outcome | 'published' | 'refused';

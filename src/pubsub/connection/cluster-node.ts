@@ -1,13 +1,13 @@
-import { within } from '../clock.ts';
-import { ShardChannelsApartError } from '../errors.ts';
-import { checkArgument } from '../options.ts';
-import { firstAnswer, inAnyOrder } from '../redis/cluster/first-answer.ts';
-import { type ClusterNode, isSecure, NODES_CHECK, seedsOf } from '../redis/cluster/options.ts';
-import { type Address, partsOf, rangesOf, type SlotRange, slotOf } from '../redis/cluster/slots.ts';
-import { connectionConfig } from '../redis/config.ts';
-import { type ConnectionConfig, cut, dial } from '../redis/connection.ts';
-import type { ConnectionOptions } from '../redis/options.ts';
-import { type ConnectContext, withGiven } from './options.ts';
+import { within } from '../../clock.ts';
+import { ShardChannelsApartError } from '../../errors.ts';
+import { checkArgument } from '../../options.ts';
+import { firstAnswer, inAnyOrder } from '../../redis/cluster/first-answer.ts';
+import { type ClusterNode, isSecure, NODES_CHECK, seedsOf } from '../../redis/cluster/options.ts';
+import { type Address, partsOf, rangesOf, type SlotRange, slotOf } from '../../redis/cluster/slots.ts';
+import { connectionConfig } from '../../redis/config.ts';
+import { type ConnectionConfig, cut, dial } from '../../redis/connection.ts';
+import type { ConnectionOptions } from '../../redis/options.ts';
+import { type ConnectContext, withGiven } from '../options.ts';
 
 /** What a node said. */
 interface Answer {

@@ -1,4 +1,4 @@
-import type { Redis } from '../redis/ioredis.ts';
+import type { Redis } from '../../redis/ioredis.ts';
 
 /** What a node of a cluster says of a channel that another node owns. */
 const MOVED = /^MOVED /;
