@@ -2,8 +2,12 @@ import { InvalidOptionError } from '../errors.ts';
 import { type Check, callable, checkArgument, duration, flag, integer, oneOf, text } from '../options.ts';
 import { CONNECTION_CHECKS, type ConnectionOptions, checkConnectionOptions } from '../redis/options.ts';
 import { CODECS, type Codec } from './codec.ts';
-import type { HeartbeatRules } from './connection/heartbeat.ts';
 import { OVERFLOWS, type Overflow } from './inbox.ts';
+
+/** How often a connection is asked, where nothing else is said, in milliseconds. */
+export const PING_MS = 30_000;
+/** How long the answer may take then, in milliseconds. */
+export const PONG_MS = 5_000;
 
 /** Proof that messages come through, and not only answers. */
 export interface DeliveryProbe {
@@ -142,11 +146,3 @@ export function withGiven(options: SubscriberOptions, given: ConnectionOptions):
 export function checkNames(where: string, given: readonly unknown[]): void {
   for (const name of given.length === 0 ? [undefined] : given) checkArgument(where, 'its name', name, text);
 }
-
-/** The rules of the heartbeat, with the defaults. */
-export function heartbeatOf({ pingMs = PING_MS, pongMs = Math.min(PONG_MS, pingMs), heartbeat }: SubscriberOptions): HeartbeatRules {
-  return { pingMs, pongMs, always: heartbeat !== 'idle' };
-}
-
-const PING_MS = 30_000;
-const PONG_MS = 5_000;

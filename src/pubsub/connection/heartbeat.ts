@@ -1,9 +1,16 @@
+import { PING_MS, PONG_MS, type SubscriberOptions } from '../options.ts';
+
 /** When a connection is asked whether it lives, and when it counts as dead; all in milliseconds. */
 export interface HeartbeatRules {
   readonly pingMs: number;
   readonly pongMs: number;
   /** Also while messages come: only an answer proves that nothing was lost before. */
   readonly always: boolean;
+}
+
+/** The rules of the heartbeat, with the defaults. */
+export function heartbeatOf({ pingMs = PING_MS, pongMs = Math.min(PONG_MS, pingMs), heartbeat }: SubscriberOptions): HeartbeatRules {
+  return { pingMs, pongMs, always: heartbeat !== 'idle' };
 }
 
 /** What is known of a connection, by a clock that never goes back. */

@@ -11,10 +11,11 @@ import {
 } from '../../errors.ts';
 import { isFinal } from '../../redis/connection.ts';
 import type { DownReason, Gap, Message } from '../messages.ts';
-import { heartbeatOf, type SubscriberOptions } from '../options.ts';
+import type { SubscriberOptions } from '../options.ts';
 import { KINDS, type Wanted } from '../wanted.ts';
 import { Dialling } from './dialling.ts';
 import { type HandedOver, handOver, mayRepeat } from './handover.ts';
+import { heartbeatOf } from './heartbeat.ts';
 import type { Line } from './line.ts';
 import { Probe } from './probe.ts';
 import { Pulse } from './pulse.ts';
