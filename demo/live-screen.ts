@@ -1,9 +1,10 @@
 import type { WriteStream } from 'node:tty';
 import { styleText } from 'node:util';
+import { sparkline } from '../src/monitor/sparkline.ts';
+import { columnsOf } from './columns.ts';
 import type { Progress } from './experiment.ts';
 import { type Figures, type Sample, type Verdict, verdictOf } from './judge.ts';
 import type { Phase } from './phases.ts';
-import { columnsOf, sparkline } from './sparkline.ts';
 import { status } from './status.ts';
 
 const WIDTH = 80;

@@ -1,5 +1,3 @@
-import type { Sample } from './judge.ts';
-
 const BLOCKS = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /** How a sparkline is drawn. */
@@ -22,16 +20,4 @@ export function sparkline(values: readonly number[], { height, top: least }: Sca
 function blockAt(filled: number, line: number): string {
   const most = BLOCKS.length - 1;
   return BLOCKS[Math.min(most, Math.max(0, filled - line * most))] ?? ' ';
-}
-
-/** Spreads samples over columns of equal time, as far as the samples reach: each shows what was opened by its end. */
-export function columnsOf(samples: readonly Sample[], durationMs: number, width: number): readonly number[] {
-  const columns: number[] = [];
-  for (const { atMs, opened } of samples) {
-    const column = Math.min(width - 1, Math.floor((atMs / durationMs) * width));
-    // A column that no sample fell into shows the one before it.
-    while (columns.length < column) columns.push(columns.at(-1) ?? 0);
-    columns[column] = opened;
-  }
-  return columns;
 }

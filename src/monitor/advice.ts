@@ -1,0 +1,50 @@
+import { ConnectTimeoutError, ServerFullError } from '../errors.ts';
+import { printable } from './printable.ts';
+
+/** A server as it may be shown: host and port. */
+export function addressOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return printable(`${hostname || '127.0.0.1'}:${port || '6379'}`);
+}
+
+/** By what its message or code says: what is the matter, and what to do. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, 'nothing listens there. Start Redis, or give its address: scoped-pool monitor redis://host:port'],
+  [/ENOTFOUND|EAI_AGAIN/, 'its host is not known. Correct the name, or see whether the network is there'],
+  [/ENETUNREACH|EHOSTUNREACH|ETIMEDOUT/, 'there is no way to it. See whether the network and its firewalls let you through'],
+  [
+    /WRONGPASS|NOAUTH|ERR AUTH|ERR Client sent AUTH|invalid (?:username|password)/i,
+    'it refuses user or password. Give those that it knows: redis://user:password@host:port, or REDIS_URL',
+  ],
+  [/NOPERM/, 'its user may not look. Allow it: ACL SETUSER <name> +client|list +client|setname +info +ping'],
+  [
+    /wrong version number|ERR_SSL|EPROTO|packet length too long/i,
+    'it does not speak TLS. Write redis:// instead of rediss://, or give the port on which it does',
+  ],
+  [
+    /self[- ]signed|unable to (?:verify|get)|CERT_|ERR_TLS|altnames/i,
+    'its certificate is not trusted. Name that of its authority: NODE_EXTRA_CA_CERTS=file.pem',
+  ],
+  [/DENIED/, 'it is in protected mode, and lets in who is on its own machine. Give it a password, or watch it from there'],
+  [/ERR (?:DB index|invalid DB)/, 'it has no such database. Leave the database out of the URL'],
+  [/ERR unknown (?:command|subcommand)/i, 'it has no CLIENT LIST or INFO. See whether that is a Redis, and not a proxy'],
+  [/closed|ECONNRESET|EPIPE|socket hang up/i, 'it hung up. See its log; if it speaks TLS, write rediss:// instead of redis://'],
+];
+
+/** Why a server cannot be watched, and what to do, in one line. */
+export function adviceOn(error: unknown, url: string): string {
+  const server = `Redis at ${addressOf(url)}`;
+  if (error instanceof ServerFullError) return `${server}: it lets no more connections in. Close some, or raise its maxclients`;
+  if (error instanceof ConnectTimeoutError) return `${server}: ${TOO_LATE}`;
+  const { code = '', message = String(error) } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  const said = printable(firstOf(error) ?? message);
+  const [, advice] = ADVICE.find(([pattern]) => pattern.test(`${code} ${said}`)) ?? [];
+  return advice === undefined ? `${server}: ${said}` : `${server}: ${advice} (${said})`;
+}
+
+const TOO_LATE = 'it does not answer. See whether host and port are right, whether it speaks TLS (rediss://), and whether it is blocked';
+
+/** Where a name has several addresses, Node tries them all and its error says nothing itself. */
+function firstOf(error: unknown): string | undefined {
+  return error instanceof AggregateError && error.errors[0] instanceof Error ? error.errors[0].message : undefined;
+}

@@ -1,0 +1,101 @@
+import { parseArgs } from 'node:util';
+import { InvalidOptionError } from '../errors.ts';
+import { knownNames } from '../options.ts';
+import { CONNECTION_CHECKS } from '../redis/options.ts';
+import { windowMsOf } from './history.ts';
+
+/** What the monitor was asked for. */
+export interface Arguments {
+  readonly url: string;
+  readonly once: boolean;
+  readonly json: boolean;
+  readonly intervalMs: number;
+  /** How long to watch before the verdict; undefined to watch until somebody ends it. */
+  readonly expectPlateauMs: number | undefined;
+}
+
+const DEFAULT_URL = 'redis://127.0.0.1:6379';
+const INTERVAL = { least: 100, most: 60_000, usual: 1_000 };
+const MOST_SECONDS = 86_400;
+const WHERE = 'monitor';
+
+export const USAGE = `usage: scoped-pool monitor [url] [--once] [--json] [--interval MS] [--expect-plateau SECONDS]
+
+  url                       redis://user:password@host:port, or rediss: for TLS; default: REDIS_URL, else ${DEFAULT_URL}
+  --once                    shows what is there now, and ends
+  --json                    one line of JSON for each sample
+  --interval MS             between two samples: from ${INTERVAL.least} to ${INTERVAL.most}, default ${INTERVAL.usual}
+  --expect-plateau SECONDS  watches so long, then ends: with 1 when connections go on being opened, else with 0
+  --help                    prints this
+
+In a terminal: p pauses, s sorts by growth, connections or age, q quits.
+Ends with 0 when all is well, 1 when connections grow, 2 when it is called wrongly, 3 when the server cannot be watched.`;
+
+const OPTIONS = {
+  once: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  interval: { type: 'string' },
+  'expect-plateau': { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** @returns `'help'` where that is what is asked for. @throws InvalidOptionError */
+export function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): Arguments | 'help' {
+  const { values, positionals } = parse(args);
+  if (values.help) return 'help';
+  const [given, ...more] = positionals;
+  // Of the value nothing is shown: it may be a URL with a password.
+  if (more.length > 0) throw wrong('url', 'one URL', positionals.slice(1), 'secret');
+  const intervalMs = numberOf('--interval', values.interval, { ...INTERVAL, unit: 'milliseconds' }) ?? INTERVAL.usual;
+  const least = windowMsOf(intervalMs) / 1_000;
+  const seconds = numberOf('--expect-plateau', values['expect-plateau'], { least, most: MOST_SECONDS, unit: 'seconds' });
+  if (values.once && seconds !== undefined) throw wrong('--once', 'left out beside --expect-plateau', true);
+  const expectPlateauMs = seconds === undefined ? undefined : seconds * 1_000;
+  return { url: urlOf(given, env), once: values.once, json: values.json, intervalMs, expectPlateauMs };
+}
+
+function parse(args: readonly string[]) {
+  const { tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const known = Object.hasOwn(OPTIONS, token.name) ? OPTIONS[token.name as keyof typeof OPTIONS] : undefined;
+    const names = Object.keys(OPTIONS).map((name) => `--${name}`);
+    if (!known) throw wrong(token.rawName, `absent: ${knownNames(token.rawName, names)}`, token.value, 'secret');
+    if (known.type === 'boolean' && token.value !== undefined) throw wrong(token.rawName, 'given without a value', token.value);
+  }
+  const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, strict: false });
+  const text = (value: unknown) => (value === true ? '' : (value as string | undefined));
+  return {
+    positionals,
+    values: {
+      ...{ once: values.once === true, json: values.json === true, help: values.help === true },
+      ...{ interval: text(values.interval), 'expect-plateau': text(values['expect-plateau']) },
+    },
+  };
+}
+
+interface Range {
+  readonly least: number;
+  readonly most: number;
+  readonly unit: string;
+}
+
+function numberOf(option: string, text: string | undefined, { least, most, unit }: Range): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && value >= least && value <= most) return value;
+  throw wrong(option, `${unit} from ${least} to ${most}`, text);
+}
+
+function urlOf(given: string | undefined, { REDIS_URL }: NodeJS.ProcessEnv): string {
+  const url = given ?? (REDIS_URL || DEFAULT_URL);
+  const name = given === undefined ? 'REDIS_URL' : 'url';
+  // It may hold a password, and what is wrong with it may be that it has no form in which one would be found.
+  const expected = CONNECTION_CHECKS.url(url);
+  if (expected !== undefined) throw wrong(name, expected, url, 'secret');
+  return url;
+}
+
+function wrong(option: string, expected: string, actual: unknown, secret?: 'secret'): InvalidOptionError {
+  return new InvalidOptionError({ where: WHERE, option, expected, actual, secret: secret !== undefined });
+}

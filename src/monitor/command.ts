@@ -1,0 +1,116 @@
+import { constants } from 'node:os';
+import { InvalidOptionError } from '../errors.ts';
+import { isFinal } from '../redis/connection.ts';
+import { addressOf, adviceOn } from './advice.ts';
+import { type Arguments, readArguments, USAGE } from './arguments.ts';
+import { type History, observe, windowMsOf } from './history.ts';
+import { complain, output, write } from './output.ts';
+import type { Sample } from './sampler.ts';
+import { type Screen, screenFor } from './screen.ts';
+import { watch } from './watch.ts';
+import { mostText, verdictText } from './wording.ts';
+
+const EXIT = { ok: 0, growing: 1, usage: 2, unwatchable: 3, signal: 128 };
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** What ends the watching before it was asked to end, as one line of text. */
+class Failure extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** `scoped-pool monitor …`. @returns the exit code, when everything is closed. */
+export async function monitor(args: readonly string[]): Promise<number> {
+  try {
+    const asked = readArguments(args, process.env);
+    if (asked !== 'help') return await new Watching(asked).run();
+    await write(`${USAGE}\n`, AbortSignal.abort());
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof Failure || error instanceof InvalidOptionError)) throw error;
+    complain(error.message);
+    return error instanceof Failure ? error.exitCode : EXIT.usage;
+  }
+}
+
+/** One run of the monitor. */
+class Watching {
+  readonly #asked: Arguments;
+  readonly #interruption = new AbortController();
+  readonly #screen: Screen;
+  #history: History | undefined;
+  /** Of the server that was watched before the connection was lost. */
+  #runId: string | undefined;
+  #lastNote = '';
+
+  constructor(asked: Arguments) {
+    this.#asked = asked;
+    this.#screen = screenFor(asked, addressOf(asked.url), this.#interruption);
+  }
+
+  /** @throws Failure */
+  async run(): Promise<number> {
+    this.#listen();
+    const { url, intervalMs } = this.#asked;
+    const { signal } = this.#interruption;
+    try {
+      for await (const happening of watch(url, intervalMs, signal)) {
+        if (happening.kind === 'lost') this.#onLost(happening.error);
+        else if (await this.#hasEnded(happening.sample)) return EXIT.ok;
+      }
+    } finally {
+      this.#screen.close();
+    }
+    const { [signal.reason as NodeJS.Signals]: number } = constants.signals;
+    return number === undefined ? EXIT.ok : EXIT.signal + number;
+  }
+
+  /** The first signal ends in order; the second one ends the process. */
+  #listen(): void {
+    for (const signal of SIGNALS) process.once(signal, () => this.#interruption.abort(signal));
+    // Whoever read our output has gone: `scoped-pool monitor | head`.
+    output.on('error', () => this.#interruption.abort('SIGPIPE'));
+    this.#interruption.signal.addEventListener('abort', () => this.#screen.close());
+  }
+
+  /** @throws Failure when there is no use in trying again, or nobody to wait for it. */
+  #onLost(error: unknown): void {
+    const { once, expectPlateauMs, url } = this.#asked;
+    const advice = adviceOn(error, url);
+    const wasThere = this.#runId !== undefined;
+    if (!wasThere || isFinal(error) || once || expectPlateauMs !== undefined) {
+      throw new Failure(`${wasThere ? 'the connection was lost while watching: ' : ''}${advice}`, EXIT.unwatchable);
+    }
+    this.#history = undefined;
+    this.#say(`connection lost, trying again; ${advice}`);
+  }
+
+  /** Shows what the sample adds. @throws Failure when it ends with a plateau that is none. */
+  async #hasEnded(sample: Sample): Promise<boolean> {
+    const { once, intervalMs, expectPlateauMs } = this.#asked;
+    if (!this.#history && this.#runId !== undefined) {
+      this.#say(`connected again: ${sample.runId === this.#runId ? 'the same server' : 'the server was restarted'}; counts begin anew`);
+    }
+    this.#runId = sample.runId;
+    this.#history = observe(this.#history, sample, windowMsOf(intervalMs));
+    await this.#screen.show(this.#history);
+    if (once || expectPlateauMs === undefined) return once;
+    const { first, verdict, last } = this.#history;
+    if (last.atMs - first.atMs < expectPlateauMs) return false;
+    if (verdict.trend !== 'growing') return true;
+    throw new Failure(
+      `${verdictText(verdict)}; ${mostText(last.names) || 'all closed again; see who connects for each piece of work'}`,
+      EXIT.growing,
+    );
+  }
+
+  /** Says it once, not with each attempt. */
+  #say(note: string): void {
+    if (note !== this.#lastNote) this.#screen.note(note);
+    this.#lastNote = note;
+  }
+}

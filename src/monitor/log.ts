@@ -1,0 +1,81 @@
+import { wallTime } from '../clock.ts';
+import { factsOf, type History, sorted } from './history.ts';
+import { complain, output, write } from './output.ts';
+import { still } from './picture.ts';
+import type { Screen } from './screen.ts';
+import { logLine } from './wording.ts';
+
+/** Columns where there is no terminal to have some. */
+const COLUMNS = 120;
+
+/** Lines that follow one another, for files, pipes and logs. */
+abstract class Lines implements Screen {
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  protected abstract linesOf(history: History): readonly string[];
+
+  async show(history: History): Promise<void> {
+    await write(
+      this.linesOf(history)
+        .map((line) => `${line}\n`)
+        .join(''),
+      this.#signal,
+    );
+  }
+
+  note(text: string): void {
+    complain(text);
+  }
+
+  close(): void {}
+}
+
+/** One line for each sample. */
+export class LogScreen extends Lines {
+  protected override linesOf(history: History): readonly string[] {
+    return [logLine(factsOf(history))];
+  }
+}
+
+/** One JSON object for each sample, on a line of its own. */
+export class JsonScreen extends Lines {
+  readonly #address: string;
+
+  constructor(address: string, signal: AbortSignal) {
+    super(signal);
+    this.#address = address;
+  }
+
+  protected override linesOf(history: History): readonly string[] {
+    const { names, verdict, maxclients, ...facts } = factsOf(history);
+    const { trend, opened: openedInWindow, overMs } = verdict;
+    const time = new Date(wallTime()).toISOString();
+    const all = { ...facts, maxclients: maxclients ?? null, names: sorted(names, 'growth') };
+    return [JSON.stringify({ time, server: this.#address, verdict: trend, openedInWindow, windowMs: Math.round(overMs), ...rounded(all) })];
+  }
+}
+
+/** Everything that one sample tells. */
+export class OnceScreen extends Lines {
+  readonly #address: string;
+
+  constructor(address: string, signal: AbortSignal) {
+    super(signal);
+    this.#address = address;
+  }
+
+  protected override linesOf(history: History): readonly string[] {
+    const columns = output.columns || COLUMNS;
+    return still(history, { address: this.#address, columns, order: 'growth' }).map(({ text }) => text);
+  }
+}
+
+/** The same with at most one decimal in what was divided. */
+function rounded<T extends { readonly [name: string]: unknown }>(facts: T): T {
+  const entries = Object.entries(facts).map(([name, value]) => [name, typeof value === 'number' ? Math.round(value * 10) / 10 : value]);
+  return Object.fromEntries(entries) as T;
+}

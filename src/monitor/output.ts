@@ -1,0 +1,17 @@
+// The one place that writes to the streams of the process.
+import { once } from 'node:events';
+import type { WriteStream } from 'node:tty';
+
+export const output: WriteStream = process.stdout;
+
+/** Writes to stdout, and resolves when whoever reads it has room for more, or the signal aborts. */
+export async function write(text: string, signal: AbortSignal): Promise<void> {
+  if (process.stdout.write(text) || signal.aborted) return;
+  // An aborted wait rejects; there is nobody to read any more.
+  await once(process.stdout, 'drain', { signal }).catch(() => {});
+}
+
+/** Says on stderr what is wrong, in one line. */
+export function complain(text: string): void {
+  process.stderr.write(`scoped-pool monitor: ${text}\n`);
+}
