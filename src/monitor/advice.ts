@@ -35,14 +35,19 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
 export function adviceOn(error: unknown, url: string): string {
   const server = `Redis at ${addressOf(url)}`;
   if (error instanceof ServerFullError) return `${server}: it lets no more connections in. Close some, or raise its maxclients`;
-  if (error instanceof ConnectTimeoutError) return `${server}: ${TOO_LATE}`;
+  if (error instanceof ConnectTimeoutError) return `${server}: it does not answer. ${TOO_LATE[new URL(url).protocol] ?? ''}`;
   const { code = '', message = String(error) } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
   const said = printable(firstOf(error) ?? message);
   const [, advice] = ADVICE.find(([pattern]) => pattern.test(`${code} ${said}`)) ?? [];
   return advice === undefined ? `${server}: ${said}` : `${server}: ${advice} (${said})`;
 }
 
-const TOO_LATE = 'it does not answer. See whether host and port are right, whether it speaks TLS (rediss://), and whether it is blocked';
+const SEE = 'See whether host and port are right, and whether it is blocked';
+/** By protocol: a server waits for more when it is spoken to in the other one. */
+const TOO_LATE: Readonly<Record<string, string>> = {
+  'redis:': `${SEE}; if it speaks TLS, write rediss:// instead of redis://`,
+  'rediss:': `${SEE}; if it does not speak TLS, write redis:// instead of rediss://`,
+};
 
 /** Where a name has several addresses, Node tries them all and its error says nothing itself. */
 function firstOf(error: unknown): string | undefined {

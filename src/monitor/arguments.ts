@@ -17,7 +17,7 @@ export interface Arguments {
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
 const INTERVAL = { least: 100, most: 60_000, usual: 1_000 };
 const MOST_SECONDS = 86_400;
-const WHERE = 'monitor';
+const WHERE = 'called wrongly';
 
 export const USAGE = `usage: scoped-pool monitor [url] [--once] [--json] [--interval MS] [--expect-plateau SECONDS]
 
@@ -60,7 +60,7 @@ function parse(args: readonly string[]) {
     if (token.kind !== 'option') continue;
     const known = Object.hasOwn(OPTIONS, token.name) ? OPTIONS[token.name as keyof typeof OPTIONS] : undefined;
     const names = Object.keys(OPTIONS).map((name) => `--${name}`);
-    if (!known) throw wrong(token.rawName, `absent: ${knownNames(token.rawName, names)}`, token.value, 'secret');
+    if (!known) throw wrong('an option', `one of those that are there: ${knownNames(token.rawName, names)}`, token.rawName);
     if (known.type === 'boolean' && token.value !== undefined) throw wrong(token.rawName, 'given without a value', token.value);
   }
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, strict: false });

@@ -3,6 +3,7 @@ import { complain } from './output.ts';
 
 const NEEDS_IOREDIS = 'ioredis is not installed, and the monitor needs it. Install it beside scoped-pool: npm install ioredis';
 const USAGE_CODE = 2;
+const UNWATCHABLE_CODE = 3;
 
 /** `scoped-pool <command>`; there is one. */
 async function main([command, ...args]: readonly string[]): Promise<number> {
@@ -23,6 +24,6 @@ main(process.argv.slice(2)).then(
     const lacksIoredis = error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes("'ioredis'");
     if (!lacksIoredis) throw error;
     complain(NEEDS_IOREDIS);
-    process.exitCode = USAGE_CODE;
+    process.exitCode = UNWATCHABLE_CODE;
   },
 );

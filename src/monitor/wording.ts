@@ -20,9 +20,9 @@ export function openedText({ opened, openedPerSecond, unseenPerSecond }: Facts):
   return `opened ${opened} (${openedPerSecond.toFixed(1)}/s${unseen})`;
 }
 
-/** The name that has opened the most of the connections that are there; nothing where none is new. */
+/** The name that has opened the most of the connections that are there; nothing where none is new but a monitor's. */
 export function mostText(names: readonly NameFacts[]): string {
-  const [most] = sorted(names, 'growth');
+  const [most] = sorted(names, 'growth').filter(({ name }) => !name.startsWith('sp:monitor:'));
   return most && most.grown > 0 ? `most: ${most.name} ${most.connections} (+${most.grown})` : '';
 }
 
