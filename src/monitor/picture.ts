@@ -31,11 +31,12 @@ const ROWS_WITH_CHART = 18;
 export function picture(history: History, setting: Setting): readonly Line[] {
   const { columns, rows, address, isPaused, order, note } = setting;
   const facts = factsOf(history);
-  const keys = `${isPaused ? 'PAUSED  p goes on' : 'p pauses'}  s sorts (${order})  q quits`;
+  const verdict = `${isPaused ? 'PAUSED  ' : ''}${verdictText(facts.verdict)}  ${openedText(facts)}`;
   const head: readonly Line[] = [
-    { text: spread(title(facts, address), keys, columns), style: 'bold' },
-    { text: `${verdictText(facts.verdict)}  ${openedText(facts)}`, style: STYLES[facts.verdict.trend] },
+    { text: title(facts, address), style: 'bold' },
+    { text: verdict, style: STYLES[facts.verdict.trend] },
     { text: clientsText(facts) },
+    { text: `p ${isPaused ? 'goes on' : 'pauses'}  s sorts (${order})  q quits`, style: 'dim' },
     { text: note, style: 'yellow' },
   ];
   const chart = rows < ROWS_WITH_CHART ? [] : [...chartOf(history.points, columns), { text: '' }];
@@ -53,12 +54,6 @@ export function still(history: History, { address, columns, order }: Pick<Settin
 function title({ version, watchedMs }: Facts, address: string): string {
   const watched = watchedMs > 0 ? `  ${ageText(watchedMs / 1_000)}` : '';
   return `scoped-pool monitor  ${address}  redis ${version}${watched}`;
-}
-
-/** One text at the left, the other at the right, if there is room for both. */
-function spread(left: string, right: string, columns: number): string {
-  const gap = columns - left.length - right.length;
-  return gap < 2 ? left : `${left}${' '.repeat(gap)}${right}`;
 }
 
 /** What was opened while the chart was drawn, and below it how many at a time; a column for each sample. */
@@ -79,9 +74,9 @@ function chartOf(points: readonly Point[], columns: number): readonly Line[] {
 /** Right of the name: the head of each column, its width and what stands in it. */
 const COLUMNS: readonly (readonly [string, number, (row: NameFacts) => string | number])[] = [
   ['conns', 5, ({ connections }) => connections],
-  ['new<10s', 7, ({ grown }) => grown],
-  ['new<2s', 6, ({ fresh }) => fresh],
-  ['idle>10s', 8, ({ idle }) => idle],
+  ['+10s', 5, ({ grown }) => grown],
+  ['+2s', 4, ({ fresh }) => fresh],
+  ['idle', 5, ({ idle }) => idle],
   ['oldest', 6, ({ oldestS }) => ageText(oldestS)],
   ['blocked', 7, ({ blocked }) => blocked],
   ['sub', 4, ({ subscribed }) => subscribed],

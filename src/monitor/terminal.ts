@@ -9,6 +9,9 @@ const HOME = `${ESCAPE}H`;
 const CLEAR_LINE = `${ESCAPE}K`;
 const CLEAR_BELOW = `${ESCAPE}J`;
 const CTRL_Z = '\x1a';
+/** Arrows and their like come as several characters, of which none is a key. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal sends
+const SEQUENCES = /\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)?/g;
 
 /** What a terminal tells. */
 export interface TerminalListener {
@@ -86,10 +89,7 @@ export class Terminal {
   readonly #onResize = (): void => this.#listener.onChange();
 
   readonly #onData = (data: Buffer): void => {
-    const text = data.toString();
-    // Arrows and their like come as several characters, of which the last is no key.
-    if (text.startsWith('\x1b')) return;
-    for (const key of text) {
+    for (const key of data.toString().replaceAll(SEQUENCES, '')) {
       // To the whole group, as the terminal does it, so that the shell notices.
       if (key === CTRL_Z) process.kill(0, 'SIGTSTP');
       else this.#listener.onKey(key);

@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { findBinary } from '../../dev/server-process.ts';
+import { useCompiled } from '../support/compiled.ts';
+import { useRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+import { start } from './child.ts';
+
+/** The one of util-linux: others take no command. */
+function canScript(): boolean {
+  return findBinary(['script']) !== undefined && /util-linux/.test(execFileSync('script', ['--version'], { encoding: 'utf8' }));
+}
+
+const folder = useCompiled();
+const redis = useRedis({ fresh: true });
+const PATIENCE = { timeoutMs: 20_000 };
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+
+/** The monitor on a terminal of so many columns and rows. */
+async function onTerminal(columns: number, rows: number) {
+  const own = mkdtempSync(join(tmpdir(), 'scoped-pool-terminal-'));
+  onTestFinished(() => rmSync(own, { recursive: true, force: true }));
+  const state = (name: string) => `stty -a > ${join(own, name)}`;
+  const monitor = `${process.execPath} ${join(folder, 'monitor/cli.js')} monitor ${redis().url} --interval 100`;
+  // Each of its parts has a file, so that it can be found from here.
+  const line = [
+    `stty cols ${columns} rows ${rows}; ${state('before')}; tty > ${join(own, 'tty')}`,
+    // 147 is what `fg` says of a job that was stopped; it is continued at once.
+    `${monitor} & echo $! > ${join(own, 'pid')}`,
+    `code=147; while [ $code = 147 ]; do fg > /dev/null; code=$?; echo "left with $code"; done; ${state('after')}; exit $code`,
+  ].join('; ');
+  const child = start('script', ['-qefc', `bash -mc '${line}'`, '/dev/null'], { TERM: 'xterm-256color' });
+  const read = (name: string) => readFileSync(join(own, name), 'utf8').trim();
+  const screen = () => child.stdout().split('\x1b[H').at(-1)?.replaceAll('\x1b[K', '') ?? '';
+  await until(() => linesOf(screen()).some((text) => text.startsWith('name ')), PATIENCE);
+  const press = (keys: string) => child.process.stdin?.write(keys);
+  return { child, screen, press, read, tty: read('tty'), pid: Number(read('pid')) };
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const STYLES = /\x1b\[\d+m/g;
+const linesOf = (screen: string) => screen.replaceAll('\x1b[J', '').replaceAll(STYLES, '').split(/\r+\n/);
+
+describe.skipIf(!canScript())('scoped-pool monitor in a terminal', () => {
+  it('draws in place, obeys keys, and gives the terminal back as it was', { timeout: 60_000 }, async () => {
+    const { child, screen, press, read } = await onTerminal(100, 30);
+    expect(child.stdout().split(ENTER)).toHaveLength(2);
+    expect(linesOf(screen())[0]).toMatch(/^scoped-pool monitor {2}127\.0\.0\.1:\d+ {2}redis/);
+    press('s');
+    await until(() => screen().includes('s sorts (connections)'), PATIENCE);
+    press('\x1b[A');
+    press('p');
+    await until(() => screen().includes('PAUSED  '), PATIENCE);
+    const paused = linesOf(screen()).slice(1);
+    const drawn = child.stdout().length;
+    await until(() => child.stdout().length > drawn + 1_000, PATIENCE);
+    expect(linesOf(screen()).slice(1)).toEqual(paused);
+    press('p');
+    await until(() => screen().includes('p pauses  s sorts (connections)'), PATIENCE);
+    press('q');
+    expect(await child.ended).toBe(0);
+    expect(child.stdout().split(LEAVE).at(-1)?.trim()).toBe('left with 0');
+    expect(read('after')).toBe(read('before'));
+  });
+
+  it('draws anew when the terminal gets another size', { timeout: 60_000 }, async () => {
+    const { screen, tty } = await onTerminal(100, 30);
+    expect(linesOf(screen()).some((line) => line.startsWith('   rate'))).toBe(true);
+    execFileSync('stty', ['-F', tty, 'cols', '50', 'rows', '12']);
+    await until(() => linesOf(screen()).every((line) => line.length <= 50), PATIENCE);
+    const lines = linesOf(screen());
+    expect([lines.length <= 12, lines.some((line) => line.startsWith('   rate'))]).toEqual([true, false]);
+  });
+
+  it.each([
+    ['\x03', 0],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ])('gives it back, too, when %j comes', { timeout: 60_000 }, async (what, code) => {
+    const { child, press, read, pid } = await onTerminal(80, 24);
+    if (what.startsWith('SIG')) process.kill(pid, what);
+    else press(what);
+    await child.ended;
+    expect(child.stdout().split(LEAVE).at(-1)?.trim()).toBe(`left with ${code}`);
+    expect(read('after')).toBe(read('before'));
+  });
+
+  it('says that the connection is lost, and goes on when the server is back', { timeout: 60_000 }, async () => {
+    const { screen, press, child } = await onTerminal(120, 30);
+    await redis().server.kill('SIGKILL');
+    await until(() => screen().includes('connection lost, trying again; Redis at'), PATIENCE);
+    await redis().server.restart();
+    await until(() => screen().includes('connected again: the server was restarted'), PATIENCE);
+    press('q');
+    expect(await child.ended).toBe(0);
+  });
+
+  it.each(['SIGTSTP', '\x1a'])('leaves the terminal to others while it is stopped: %j', { timeout: 60_000 }, async (what) => {
+    const { child, pid, press } = await onTerminal(80, 24);
+    if (what === 'SIGTSTP') process.kill(pid, what);
+    else press(what);
+    await until(() => child.stdout().split(ENTER).length > 2, PATIENCE);
+    press('q');
+    expect(await child.ended).toBe(0);
+    const left = child.stdout().split(LEAVE);
+    expect(left).toHaveLength(3);
+    expect(left[1]?.split(ENTER)[0]).toContain('left with 147');
+  });
+});
