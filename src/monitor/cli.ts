@@ -22,8 +22,8 @@ main(process.argv.slice(2)).then(
   },
   (error: NodeJS.ErrnoException) => {
     const lacksIoredis = error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes("'ioredis'");
-    if (!lacksIoredis) throw error;
-    complain(NEEDS_IOREDIS);
+    // Never 1, which says that connections grow.
+    complain(lacksIoredis ? NEEDS_IOREDIS : (error.stack ?? String(error)));
     process.exitCode = UNWATCHABLE_CODE;
   },
 );

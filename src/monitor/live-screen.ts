@@ -22,6 +22,8 @@ export class LiveScreen implements Screen {
 
   async show(history: History): Promise<void> {
     this.#terminal ??= new Terminal({ onKey: (key) => this.#onKey(key), onChange: () => this.#draw() });
+    // That the counts began anew is known when there is a verdict on them.
+    if (history.verdict.trend !== 'watching') this.#note = '';
     // Watched on meanwhile: the picture that follows the pause lacks nothing.
     if (!this.#isPaused) this.#shown = history;
     this.#draw();

@@ -1,5 +1,5 @@
-import { wallTime } from '../clock.ts';
-import { factsOf, type History, sorted } from './history.ts';
+import { factsOf, type History } from './history.ts';
+import { jsonLine } from './json-line.ts';
 import { complain, output, write } from './output.ts';
 import { still } from './picture.ts';
 import type { Screen } from './screen.ts';
@@ -51,11 +51,7 @@ export class JsonScreen extends Lines {
   }
 
   protected override linesOf(history: History): readonly string[] {
-    const { names, verdict, maxclients, ...facts } = factsOf(history);
-    const { trend, opened: openedInWindow, overMs } = verdict;
-    const time = new Date(wallTime()).toISOString();
-    const all = { ...facts, maxclients: maxclients ?? null, names: sorted(names, 'growth') };
-    return [JSON.stringify({ time, server: this.#address, verdict: trend, openedInWindow, windowMs: Math.round(overMs), ...rounded(all) })];
+    return [jsonLine(history, this.#address)];
   }
 }
 
@@ -72,10 +68,4 @@ export class OnceScreen extends Lines {
     const columns = output.columns || COLUMNS;
     return still(history, { address: this.#address, columns, order: 'growth' }).map(({ text }) => text);
   }
-}
-
-/** The same with at most one decimal in what was divided. */
-function rounded<T extends { readonly [name: string]: unknown }>(facts: T): T {
-  const entries = Object.entries(facts).map(([name, value]) => [name, typeof value === 'number' ? Math.round(value * 10) / 10 : value]);
-  return Object.fromEntries(entries) as T;
 }

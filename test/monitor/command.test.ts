@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -225,9 +224,4 @@ describe('a server that goes away', () => {
     await other().server.kill('SIGCONT');
     await until(() => child.stderr().includes('connected again: the same server; counts begin anew'), PATIENCE);
   });
-});
-
-it('is what npm installs as scoped-pool', () => {
-  const [first] = execFileSync('head', ['-n', '1', join(folder, 'monitor/cli.js')], { encoding: 'utf8' }).split('\n');
-  expect(first).toBe('#!/usr/bin/env node');
 });

@@ -1,25 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { factsOf, type History, observe } from '../../src/monitor/history.ts';
+import { factsOf, observe } from '../../src/monitor/history.ts';
 import { picture, type Setting, still } from '../../src/monitor/picture.ts';
 import { ageText, logLine } from '../../src/monitor/wording.ts';
-import { nameFacts, sampleAt } from './support.ts';
-
-const NAMES = [
-  nameFacts({ name: 'sp:shop-api:jobs', connections: 10, idle: 2, oldestS: 900, blocked: 1, lastCommand: 'bzpopmin' }),
-  nameFacts({ name: 'sp:shop-api:leaky', connections: 38, grown: 30, fresh: 6, idle: 5, oldestS: 12, lastCommand: 'get' }),
-  nameFacts({ name: 'sp:monitor:host', connections: 1, grown: 1, oldestS: 9, subscribed: 1, lastCommand: 'client|list' }),
-];
-
-/** Twelve seconds in each of which three connections were opened. */
-function leaking(): History {
-  let history: History | undefined;
-  for (let second = 0; second <= 12; second++) {
-    const facts = { received: 100 + 3 * second, clients: 20 + 3 * second, blocked: 1, rejected: second > 6 ? 4 : 2, names: NAMES };
-    history = observe(history, sampleAt(second * 1_000, { ...facts, arrived: 3 }), 10_000);
-  }
-  if (!history) throw new Error('no sample');
-  return history;
-}
+import { leaking, NAMES, nameFacts, sampleAt } from './support.ts';
 
 /** In 110 columns, sorted by growth. */
 const TABLE = [

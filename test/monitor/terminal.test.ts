@@ -9,10 +9,9 @@ import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { start } from './child.ts';
 
+const script = findBinary(['script']);
 /** The one of util-linux: others take no command. */
-function canScript(): boolean {
-  return findBinary(['script']) !== undefined && /util-linux/.test(execFileSync('script', ['--version'], { encoding: 'utf8' }));
-}
+const canScript = script !== undefined && execFileSync(script, ['--version'], { encoding: 'utf8' }).includes('util-linux');
 
 const folder = useCompiled();
 const redis = useRedis({ fresh: true });
@@ -21,7 +20,7 @@ const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 
 /** The monitor on a terminal of so many columns and rows. */
-async function onTerminal(columns: number, rows: number) {
+async function onTerminal(columns: number, rows: number, env: NodeJS.ProcessEnv = {}) {
   const own = mkdtempSync(join(tmpdir(), 'scoped-pool-terminal-'));
   onTestFinished(() => rmSync(own, { recursive: true, force: true }));
   const state = (name: string) => `stty -a > ${join(own, name)}`;
@@ -33,7 +32,7 @@ async function onTerminal(columns: number, rows: number) {
     `${monitor} & echo $! > ${join(own, 'pid')}`,
     `code=147; while [ $code = 147 ]; do fg > /dev/null; code=$?; echo "left with $code"; done; ${state('after')}; exit $code`,
   ].join('; ');
-  const child = start('script', ['-qefc', `bash -mc '${line}'`, '/dev/null'], { TERM: 'xterm-256color' });
+  const child = start(script ?? '', ['-qefc', `bash -mc '${line}'`, '/dev/null'], { TERM: 'xterm-256color', ...env });
   const read = (name: string) => readFileSync(join(own, name), 'utf8').trim();
   const screen = () => child.stdout().split('\x1b[H').at(-1)?.replaceAll('\x1b[K', '') ?? '';
   await until(() => linesOf(screen()).some((text) => text.startsWith('name ')), PATIENCE);
@@ -45,7 +44,7 @@ async function onTerminal(columns: number, rows: number) {
 const STYLES = /\x1b\[\d+m/g;
 const linesOf = (screen: string) => screen.replaceAll('\x1b[J', '').replaceAll(STYLES, '').split(/\r+\n/);
 
-describe.skipIf(!canScript())('scoped-pool monitor in a terminal', () => {
+describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
   it('draws in place, obeys keys, and gives the terminal back as it was', { timeout: 60_000 }, async () => {
     const { child, screen, press, read } = await onTerminal(100, 30);
     expect(child.stdout().split(ENTER)).toHaveLength(2);
@@ -95,8 +94,20 @@ describe.skipIf(!canScript())('scoped-pool monitor in a terminal', () => {
     await until(() => screen().includes('connection lost, trying again; Redis at'), PATIENCE);
     await redis().server.restart();
     await until(() => screen().includes('connected again: the server was restarted'), PATIENCE);
+    await until(() => !screen().includes('connected again'), PATIENCE);
+    await redis().server.kill('SIGKILL');
+    onTestFinished(() => redis().server.restart());
+    await until(() => screen().includes('connection lost'), PATIENCE);
     press('q');
     expect(await child.ended).toBe(0);
+  });
+
+  it('gives it back, too, when something throws that nobody catches, and shows that', { timeout: 60_000 }, async () => {
+    const bomb = 'data:text/javascript,setTimeout(()=>{throw(new(Error)(`boom`))},1500)';
+    const { child, read } = await onTerminal(80, 24, { NODE_OPTIONS: `--import=${bomb}` });
+    expect(await child.ended).not.toBe(0);
+    expect(child.stdout().split(LEAVE).at(-1)).toContain('boom');
+    expect(read('after')).toBe(read('before'));
   });
 
   it.each(['SIGTSTP', '\x1a'])('leaves the terminal to others while it is stopped: %j', { timeout: 60_000 }, async (what) => {
