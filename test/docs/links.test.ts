@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { anchorsOf, GUIDES, linksOf, read, root } from './markdown.ts';
 
-const PAGES = [...GUIDES, 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/errors.md', 'docs/events.md'];
+const PAGES = [...GUIDES, 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/errors.md', 'docs/events.md', 'docs/monitor.md'];
 
 describe.each(PAGES)('%s', (page) => {
   const text = read(page);
