@@ -33,6 +33,11 @@ describe('package.json', () => {
     expect(exported).toEqual(expect.arrayContaining(integrations));
   });
 
+  it('has programs that the build makes, and that a shell can start', () => {
+    expect(Object.keys(manifest.bin)).toEqual(['scoped-pool']);
+    for (const file of Object.values<string>(manifest.bin)) expect(read(sourceOf(file))).toMatch(/^#!\/usr\/bin\/env node\n/);
+  });
+
   it('has the version that the code and the changelog have', () => {
     expect(manifest.version).toBe(VERSION);
     expect(read('CHANGELOG.md')).toContain(`## [${VERSION}]`);
