@@ -19,12 +19,17 @@ const PATIENCE = { timeoutMs: 20_000 };
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 
+interface Conditions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly intervalMs?: number;
+}
+
 /** The monitor on a terminal of so many columns and rows. */
-async function onTerminal(columns: number, rows: number, env: NodeJS.ProcessEnv = {}) {
+async function onTerminal(columns: number, rows: number, { env = {}, intervalMs = 100 }: Conditions = {}) {
   const own = mkdtempSync(join(tmpdir(), 'scoped-pool-terminal-'));
   onTestFinished(() => rmSync(own, { recursive: true, force: true }));
   const state = (name: string) => `stty -a > ${join(own, name)}`;
-  const monitor = `${process.execPath} ${join(folder, 'monitor/cli.js')} monitor ${redis().url} --interval 100`;
+  const monitor = `${process.execPath} ${join(folder, 'monitor/cli.js')} monitor ${redis().url} --interval ${intervalMs}`;
   // Each of its parts has a file, so that it can be found from here.
   const line = [
     `stty cols ${columns} rows ${rows}; ${state('before')}; tty > ${join(own, 'tty')}`,
@@ -51,7 +56,8 @@ describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
     expect(linesOf(screen())[0]).toMatch(/^scoped-pool monitor {2}127\.0\.0\.1:\d+ {2}redis/);
     press('s');
     await until(() => screen().includes('s sorts (connections)'), PATIENCE);
-    press('\x1b[A');
+    // A key of the number pad, which is not «q».
+    press('\x1bOq');
     press('p');
     await until(() => screen().includes('PAUSED  '), PATIENCE);
     const paused = linesOf(screen()).slice(1);
@@ -67,7 +73,8 @@ describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
   });
 
   it('draws anew when the terminal gets another size', { timeout: 60_000 }, async () => {
-    const { screen, tty } = await onTerminal(100, 30);
+    // No sample comes meanwhile, with which it would be drawn anew.
+    const { screen, tty } = await onTerminal(100, 30, { intervalMs: 60_000 });
     expect(linesOf(screen()).some((line) => line.startsWith('   rate'))).toBe(true);
     execFileSync('stty', ['-F', tty, 'cols', '50', 'rows', '12']);
     await until(() => linesOf(screen()).every((line) => line.length <= 50), PATIENCE);
@@ -104,7 +111,7 @@ describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
 
   it('gives it back, too, when something throws that nobody catches, and shows that', { timeout: 60_000 }, async () => {
     const bomb = 'data:text/javascript,setTimeout(()=>{throw(new(Error)(`boom`))},1500)';
-    const { child, read } = await onTerminal(80, 24, { NODE_OPTIONS: `--import=${bomb}` });
+    const { child, read } = await onTerminal(80, 24, { env: { NODE_OPTIONS: `--import=${bomb}` } });
     expect(await child.ended).not.toBe(0);
     expect(child.stdout().split(LEAVE).at(-1)).toContain('boom');
     expect(read('after')).toBe(read('before'));
