@@ -32,9 +32,8 @@ export class Terminal {
 
   constructor(listener: TerminalListener) {
     this.#listener = listener;
+    // Also when something throws: Node says what only after that.
     process.on('exit', this.#leave);
-    // Before Node prints what was thrown.
-    process.on('uncaughtExceptionMonitor', this.#leave);
     process.on('SIGTSTP', this.#stop);
     process.on('SIGCONT', this.#goOn);
     output.on('resize', this.#onResize);
@@ -55,7 +54,6 @@ export class Terminal {
   /** May be repeated. */
   close(): void {
     process.off('exit', this.#leave);
-    process.off('uncaughtExceptionMonitor', this.#leave);
     process.off('SIGTSTP', this.#stop);
     process.off('SIGCONT', this.#goOn);
     output.off('resize', this.#onResize);

@@ -30,6 +30,7 @@ const CASES: readonly (readonly [string, readonly number[], Trend])[] = [
   ['the same at last', [...none(9), 300], 'plateau'],
   ['one every five seconds, as a probe does', [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], 'plateau'],
   ['a leak that has paused for 4 s', [...each(1, 10), ...none(4)], 'growing'],
+  ['a leak that has become rare', [...each(1, 10), ...none(4), 1, ...none(4)], 'growing'],
   ['a leak that was mended 6 s ago', [...each(1, 10), ...none(6)], 'plateau'],
   ['a plateau, then a leak for 8 s', [...none(30), ...each(1, 8)], 'growing'],
 ];
