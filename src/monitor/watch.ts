@@ -1,6 +1,5 @@
 import { backoffMs } from '../backoff.ts';
-import { now } from '../clock.ts';
-import { pause } from './pause.ts';
+import { now, pause } from '../clock.ts';
 import { type Sample, Sampler } from './sampler.ts';
 
 /** What happens while a server is watched. */
