@@ -36,7 +36,7 @@ function bundle(program: string): string {
 
 function modulesIn(from: string, prefix: string): readonly (readonly [string, string])[] {
   const files = readdirSync(from, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    /^(?!redis|integrations|testing).*\.js$/.test(file),
+    /^(?!redis|pubsub|monitor|integrations|testing).*\.js$/.test(file),
   );
   return files.map((file) => [
     `${prefix}/${relative(from, join(from, file))}`,
