@@ -1,14 +1,13 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import type { TreeNode } from 'scoped-pool';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CHROMIUM, lacksChromium } from '../support/chromium.ts';
+import { saidBy, useExampleWithPage } from '../support/example.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
-import { root } from './markdown.ts';
 
 /** All processes of the example. */
 interface Program {
@@ -23,17 +22,9 @@ interface Program {
 }
 
 const redis = useRedis({ fresh: true });
-const build = join(root, '.cache', `example-fan-out-test-${process.pid}`);
-const PAGE = 'examples/fan-out/index.html';
+const build = useExampleWithPage('examples/fan-out/index.html');
 const started: Program[] = [];
 
-beforeAll(() => {
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-  const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './src/'));
-  writeFileSync(join(build, 'package.json'), JSON.stringify({ name, type, exports }));
-  copyFileSync(join(root, PAGE), join(build, PAGE));
-}, 120_000);
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 afterEach(async () => {
   // Its parts end with it.
   for (const { child } of started) child.kill('SIGKILL');
@@ -43,13 +34,7 @@ afterEach(async () => {
 
 async function start(redisUrl = redis().url): Promise<Program> {
   const child = spawn(process.execPath, [join(build, 'dev/example-fan-out.js')], { env: { ...process.env, REDIS_URL: redisUrl } });
-  const said = { output: '', errors: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said.output += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said.errors += text;
-  });
+  const said = saidBy(child);
   const program = { child, urls: [] as string[], redisUrl: '', parts: [] as number[], complaints: () => said.errors };
   started.push(program);
   await until(() => /^over .*\n$/m.test(said.output), { timeoutMs: 30_000 });

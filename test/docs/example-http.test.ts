@@ -1,6 +1,6 @@
-import { type ChildProcess, type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -9,6 +9,7 @@ import type { Readiness } from 'scoped-pool/http';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { PoolStats } from '../../src/index.ts';
 import { CHROMIUM, lacksChromium } from '../support/chromium.ts';
+import { saidBy, useExampleWithPage } from '../support/example.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { root } from './markdown.ts';
@@ -28,17 +29,9 @@ interface Program {
 
 const redis = useRedis({ fresh: true });
 const children: ChildProcess[] = [];
-// In the repository, so that what is compiled finds its packages.
-const build = join(root, '.cache', `example-http-test-${process.pid}`);
 const PAGE = 'examples/http-server/index.html';
+const build = useExampleWithPage(PAGE);
 
-beforeAll(() => {
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-  const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './src/'));
-  writeFileSync(join(build, 'package.json'), JSON.stringify({ name, type, exports }));
-  copyFileSync(join(root, PAGE), join(build, PAGE));
-}, 120_000);
-afterAll(() => rmSync(build, { recursive: true, force: true }));
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   await until(async () => (await redis().clients()).length === 0);
@@ -48,13 +41,7 @@ afterEach(async () => {
 function spawnIt(env: NodeJS.ProcessEnv) {
   const child = spawn(process.execPath, [join(build, 'dev/example-http.js')], { env: { ...process.env, PORT: '', ...env } });
   children.push(child);
-  const said = { output: '', errors: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said.output += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said.errors += text;
-  });
+  const said = saidBy(child);
   return { child, said };
 }
 
