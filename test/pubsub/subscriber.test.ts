@@ -1,9 +1,10 @@
+import { createHook } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentScope, SubscriberClosedError, tryCurrentScope, withRoot } from 'scoped-pool';
 import { createSubscriber, type Gap, type Message, type SubscriberOptions } from 'scoped-pool/pubsub';
 import { expectNoLeaks } from 'scoped-pool/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import { warnings } from '../support/warnings.ts';
@@ -386,6 +387,11 @@ describe('iterators', () => {
   });
 });
 
+it('refuses a listener that is no function', () => {
+  const { subscriber } = listening({ url: redis().url, channels: ['a'] });
+  expect(() => subscriber.on('message', 'log' as never)).toThrow(/must be of type function. Received type string \('log'\)/);
+});
+
 describe('close()', () => {
   it('leaves no connection, whatever is under way', async () => {
     const proxy = await proxyTo(redis());
@@ -399,6 +405,25 @@ describe('close()', () => {
     }
     await until(async () => (await redis().clients('sp:closing')).length === 0 && proxy.open === 0);
     await expectNoLeaks();
+  });
+
+  it('leaves no timer, of the heartbeat and the probe neither', async () => {
+    const open = new Map<number, string>();
+    const hook = createHook({
+      init(id, type) {
+        const { stack = '' } = new Error();
+        if (type === 'Timeout' && stack.includes('/src/clock.ts')) open.set(id, stack);
+      },
+      destroy: (id) => void open.delete(id),
+    }).enable();
+    onTestFinished(() => void hook.disable());
+    const deliveryProbe = { publish };
+    const { scope, subscriber } = listening({ url: redis().url, channels: ['a'], deliveryProbe });
+    await subscriber.synced();
+    // Of 30 s each.
+    expect(open.size).toBeGreaterThanOrEqual(2);
+    await scope.close();
+    await until(() => open.size === 0);
   });
 
   it('does not wait for a server that does not answer', async () => {
