@@ -8,7 +8,7 @@ export type Message = Record<string, unknown>;
  * nothing. Messages are plain data; what can be told only later (an error, a time) is added to the same object.
  */
 export const CHANNELS = {
-  /** An acquire, from the call to the lease or the failure: `{ pool, scope, exclusive, priority? }`, then `{ error }`. */
+  /** An acquire, from the call to the lease or the failure: `{ pool, scope, exclusive, priority }`, then `{ waits, error }`. */
   acquire: tracingChannel('scoped-pool:acquire'),
   /** A lease, from its beginning (`start`) to its end (`asyncEnd`): `{ pool, scope, exclusive }`, then `{ heldMs }`. */
   lease: tracingChannel('scoped-pool:lease'),
@@ -33,6 +33,9 @@ export const CHANNELS = {
   /** What could be thrown to nobody: `{ scope, from, error }`. */
   error: channel('scoped-pool:error'),
 } satisfies Record<string, Channel | TracingChannel>;
+
+/** Where ioredis publishes that it connects: `{ serverAddress, serverPort }`. */
+export const IOREDIS_CONNECT: TracingChannel = tracingChannel('ioredis:connect');
 
 /** Publishes what happened, where somebody listens: only then is the message made. */
 export function publish(to: Channel, messageOf: () => Message): void {

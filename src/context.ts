@@ -28,6 +28,8 @@ export interface Shared {
   readonly roots: Set<object>;
   /** The scope of `Scope.process()`. */
   process: object | undefined;
+  /** Runs while somebody looks at what is held, and whoever acquires is to be named; one for all copies, of which each may be asked. */
+  look: NodeJS.Timeout | undefined;
 }
 
 // On Node 20 every further AsyncLocalStorage makes every await of the process slower, hence exactly one.
@@ -42,6 +44,7 @@ place[KEY] ??= {
   pools: new Map(),
   roots: new Set(),
   process: undefined,
+  look: undefined,
 };
 
 /** What the copies share; check `protocol` before you read on. */

@@ -1,4 +1,4 @@
-import { redact, show } from './redact.ts';
+import { messageOf, redact, show } from './redact.ts';
 
 const BRAND = Symbol.for('scoped-pool.error');
 
@@ -108,7 +108,7 @@ export class ScopeCancelledError extends ScopedPoolError {
 }
 
 function reasonOf(reason: unknown): string {
-  return reason instanceof Error ? redact(reason.message) : show(reason);
+  return reason instanceof Error ? messageOf(reason) : show(reason);
 }
 
 /** `close()` was awaited by something that the close itself waits for. */
@@ -243,7 +243,7 @@ function adviceOf({ phase, inUse, idle, max }: AcquireFacts, cause: unknown): st
   if (phase === 'creating' && cause instanceof ServerFullError) {
     return `The server has let in ${inUse + idle} connections of this pool, which may have ${max}, and no more: ${redact(cause.reply)}. ${FULL}`;
   }
-  if (phase === 'creating' && cause instanceof Error) return `${ADVICE.creating}: ${redact(cause.message)}`;
+  if (phase === 'creating' && cause instanceof Error) return `${ADVICE.creating}: ${messageOf(cause)}`;
   if (phase !== 'creating' || cause !== undefined) return ADVICE[phase];
   return 'The first attempt to make a connection had not ended: see whether the server answers, or raise acquireTimeoutMs above the time of an attempt (connectTimeoutMs, createTimeoutMs)';
 }
@@ -280,7 +280,7 @@ export class PoolUnavailableError extends RetryLaterError {
   readonly facts: AcquireFacts;
 
   constructor(facts: AcquireFacts, cause: unknown) {
-    const why = cause instanceof Error ? `: ${redact(cause.message)}` : '';
+    const why = cause instanceof Error ? `: ${messageOf(cause)}` : '';
     super(
       `pool "${facts.pool}" of scope "${facts.scope}": no connection can be made, and to try again is of no use${why}. ` +
         'Correct the options: user, password, database',
@@ -476,7 +476,7 @@ export class RedisConnectionError extends ScopedPoolError {
 
   constructor(pool: string, command: string, outcome: Outcome, cause: Error) {
     const what = outcome === 'rejected' && REDIRECTION.test(cause.message) ? ELSEWHERE : OUTCOMES[outcome];
-    super(`pool "${pool}": ${command.toUpperCase()} ${what} (${redact(cause.message)})`, cause);
+    super(`pool "${pool}": ${command.toUpperCase()} ${what} (${messageOf(cause)})`, cause);
     this.outcome = outcome;
   }
 }
@@ -775,7 +775,7 @@ export class SubscriberRefusedError extends ScopedPoolError {
   constructor(subscriber: string, cause: Error, names: readonly string[] = []) {
     const what = names.length === 0 ? 'it' : names.map((name) => show(name)).join(', ');
     super(
-      `subscriber "${subscriber}": the server refuses ${what} (${redact(cause.message)}). Correct user, password and database, ` +
+      `subscriber "${subscriber}": the server refuses ${what} (${messageOf(cause)}). Correct user, password and database, ` +
         'or what the user may do (its channels, too), and subscribe again',
       cause,
     );
@@ -848,7 +848,7 @@ export class PublisherRefusedError extends ScopedPoolError {
 
   constructor(publisher: string, cause: Error) {
     super(
-      `publisher "${publisher}": the server refuses what it publishes (${redact(cause.message)}). ` +
+      `publisher "${publisher}": the server refuses what it publishes (${messageOf(cause)}). ` +
         'Correct what the user may do (its channels, too), and publish again',
       cause,
     );
@@ -864,7 +864,7 @@ export class ItemsLostError extends ScopedPoolError {
   readonly unsure: number;
 
   constructor(publisher: string, { dropped, unsure }: { readonly dropped: number; readonly unsure: number }, cause?: unknown) {
-    const why = cause instanceof Error ? ` (${redact(cause.message)})` : '';
+    const why = cause instanceof Error ? ` (${messageOf(cause)})` : '';
     super(
       `publisher "${publisher}": items were lost: ${dropped} were dropped, and ${unsure} sent and not answered${why}. ` +
         'See whether the server is up; raise maxBuffered where the source is faster',
@@ -912,5 +912,15 @@ export class SourceItemError extends ScopedPoolError {
 
   constructor(source: string, expected: string, actual: unknown) {
     super(`source "${source}" must ${expected}; got ${show(actual)}. Correct the source`);
+  }
+}
+
+/** What the process has open cannot be served: the place is taken, or is not ours. The `cause` is what the system said. */
+export class InspectionNotServedError extends ScopedPoolError {
+  readonly code = 'ERR_INSPECTION_NOT_SERVED';
+
+  constructor(address: string, cause: unknown) {
+    const why = messageOf(cause);
+    super(`serveInspection(): cannot listen at ${address}: ${why}. Call it once in a process, or give it a port of its own`, cause);
   }
 }

@@ -23,8 +23,8 @@ describe('CHANNELS.acquire', () => {
         await withScope(async () => (await pool.acquire({ priority: 'high' })).release(), { name: 'job' });
         await pool.share(() => {});
         expect(eventsOf(all)).toEqual(['acquire.start', 'acquire.end', 'acquire.start', 'acquire.end']);
-        expect(all[1]?.said).toEqual({ pool: pool.name, scope: 'job', exclusive: true, priority: 'high' });
-        expect(all[3]?.said).toEqual({ pool: pool.name, scope: 'root', exclusive: false, priority: 'normal' });
+        expect(all[1]?.said).toEqual({ pool: pool.name, scope: 'job', exclusive: true, priority: 'high', waits: false });
+        expect(all[3]?.said).toEqual({ pool: pool.name, scope: 'root', exclusive: false, priority: 'normal', waits: false });
       },
       { name: 'root' },
     );
@@ -41,7 +41,8 @@ describe('CHANNELS.acquire', () => {
       (await waiting).release();
       expect(eventsOf(all)).toEqual(['acquire.start', 'acquire.end', 'acquire.asyncStart', 'acquire.asyncEnd']);
       expect(new Set(all.map(({ message }) => message)).size).toBe(1);
-      expect(Object.keys(all[3]?.said ?? {})).toEqual(['pool', 'scope', 'exclusive', 'priority']);
+      expect(Object.keys(all[3]?.said ?? {})).toEqual(['pool', 'scope', 'exclusive', 'priority', 'waits']);
+      expect(all.map(({ said }) => said.waits)).toEqual([undefined, true, true, true]);
     });
   });
 

@@ -184,7 +184,15 @@ export class Lease<T> extends Nested<T> implements api.Lease<T>, Kept {
   describe(): TreeNode {
     const kind = this.waiter ? 'waiter' : 'lease';
     const state = `${this.exclusive ? 'exclusive' : 'shared'}${this.waiter ? ', waiting' : ''}`;
-    return { name: this.engine.name, kind, state, ageMs: now() - this.since, children: [] };
+    const { sample } = this;
+    return {
+      ...{ name: this.engine.name, kind, state, ageMs: now() - this.since },
+      // Read when it is asked for: of thousands of leases mostly only the number is told.
+      get site() {
+        return siteOf(sample);
+      },
+      children: [],
+    };
   }
 
   #interrupt(interruption: Error, reason: 'destroyed' | 'leaked'): void {

@@ -1,4 +1,4 @@
-import { CHANNELS, traced } from '../channels.ts';
+import { CHANNELS, type Message, traced } from '../channels.ts';
 import { currentFrame, type Frame } from '../context.ts';
 import { NoScopeError, PoolClosedError, ScopeClosedError } from '../errors.ts';
 import { callable, checkArgument, checkOptions, duration } from '../options.ts';
@@ -144,8 +144,13 @@ export class Pool<T> implements api.Pool<T> {
     const permits = scope.quota && permitsIn(scope, engine);
     const passage = permits && new Passage(lease, permits, options);
     if (!CHANNELS.acquire.hasSubscribers) return passage ? passage.begin() : engine.acquire(lease, options);
-    const message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
-    return traced(CHANNELS.acquire, message, () => (passage ? passage.begin() : engine.acquire(lease, options)), isReported);
+    const message: Message = { pool: this.name, scope: scope.name, exclusive, priority: options?.priority ?? 'normal' };
+    const acquire = () => {
+      const begun = passage ? passage.begin() : engine.acquire(lease, options);
+      message.waits = begun instanceof Promise;
+      return begun;
+    };
+    return traced(CHANNELS.acquire, message, acquire, isReported);
   }
 
   #lendTo<R>(fn: UseFunction<T, R>, exclusive: boolean, options: AcquireOptions | undefined): Promise<R> {

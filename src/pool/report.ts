@@ -2,6 +2,7 @@ import { now } from '../clock.ts';
 import type { AcquireFacts, AcquirePhase, HolderFacts, WaitFacts } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import type { Lease } from './lease.ts';
+import { stackOf } from './sampler.ts';
 import { type CloseReason, countsByReason, type Slot, type SlotState } from './slot.ts';
 import type { Priority } from './waiter.ts';
 
@@ -104,34 +105,58 @@ export interface ConnectionFacts {
   readonly uses: number;
   /** Everybody who holds it, plain commands of the library included, of which only the number is known. */
   readonly holders: number;
-  readonly leases: readonly HolderFacts[];
+  readonly leases: readonly LeaseFacts[];
+}
+
+/** One lease, of a connection that its holder was given. */
+export interface LeaseFacts extends HolderFacts {
+  /** The lines of code that led to it, the innermost first, as `function (file:line:column)`; empty where it was not sampled. */
+  readonly stack: readonly string[];
 }
 
 /** One acquire that waits. */
 export interface WaiterFacts extends WaitFacts {
   readonly scope: string;
   readonly priority: Priority | 'nested';
+  /** As that of a lease. */
+  readonly stack: readonly string[];
 }
 
-/** Opens nothing. */
-export function inspect<T>(engine: Engine<T>): PoolInspection {
+/** Opens nothing. @param most How many leases of each connection, the oldest and the newest, and how many waiters, the first, are told of; and ten times so many connections. */
+export function inspect<T>(engine: Engine<T>, most: number = Number.POSITIVE_INFINITY): PoolInspection {
   const { scheduler } = engine;
   return {
     pool: engine.name,
     scope: engine.root.name,
     stats: statsOf(engine),
-    connections: [...scheduler.slots].map((slot) => connectionFacts(slot)),
-    waiters: [...scheduler.waiters].map(({ lease, rankName }) => ({ ...lease.waitFacts(), scope: lease.scope.name, priority: rankName })),
+    connections: [...scheduler.slots].slice(0, 10 * most).map((slot) => connectionFacts(slot, most)),
+    waiters: [...scheduler.waiters].slice(0, most).map(({ lease, rankName }) => waiterFacts(lease, rankName)),
   };
 }
 
-function connectionFacts<T>({ state: own, createdAt, idleSince, uses, holders, leases }: Slot<T>): ConnectionFacts {
+function connectionFacts<T>({ state: own, createdAt, idleSince, uses, holders, leases }: Slot<T>, most: number): ConnectionFacts {
   const state = own === 'free' ? 'idle' : own;
   const time = now();
   const ageMs = time - createdAt;
   // By a clock that is looked at now and then: it may be earlier than the connection.
   const idleMs = Math.min(ageMs, Math.max(0, time - idleSince));
-  return { state, ageMs, idleMs, uses, holders, leases: [...leases].map((lease) => lease.facts()) };
+  return { state, ageMs, idleMs, uses, holders, leases: oldestAndNewest(leases, most).map((lease) => leaseFacts(lease)) };
+}
+
+/** All, in the order in which they are known, or half as many of the oldest as are wanted, and of the newest. */
+function oldestAndNewest<T>(leases: Iterable<Lease<T>>, most: number): readonly Lease<T>[] {
+  const all = [...leases];
+  if (all.length <= most) return all;
+  all.sort((a, b) => a.since - b.since);
+  return [...all.slice(0, most / 2), ...all.slice(-most / 2)];
+}
+
+function leaseFacts<T>(lease: Lease<T>): LeaseFacts {
+  return { ...lease.facts(), stack: stackOf(lease.sample) };
+}
+
+function waiterFacts<T>(lease: Lease<T>, priority: WaiterFacts['priority']): WaiterFacts {
+  return { ...lease.waitFacts(), scope: lease.scope.name, priority, stack: stackOf(lease.sample) };
 }
 
 /** What is known about a pool when an acquire fails. */

@@ -88,7 +88,8 @@ function connected(connection: Redis, { owner, connectTimeoutMs }: ConnectionCon
         cancel(timer);
         hushed();
       })
-      .then(resolve, reject);
+      // Without its ready check ioredis 5 calls one ready that it has given up.
+      .then(() => (cause !== undefined && !isUsable(connection) ? reject(cause) : resolve()), reject);
   });
 }
 

@@ -64,8 +64,8 @@ export function equip(connection: Redis, { pool, scope, commandTimeoutMs, demoti
   };
 }
 
-/** Whether the server says that it is a replica, also out of a script. */
+/** Whether the server says that it is a replica, also out of a script; but not whether a script of the user's own says something that begins so. */
 function isReadonly(error: Error): boolean {
   const { message } = error.cause instanceof Error ? error.cause : error;
-  return /^(?:EXECABORT .*: )?READONLY /.test(message);
+  return /^(?:EXECABORT .*: )?READONLY (?:You can't write|Can not run script)/.test(message);
 }

@@ -61,9 +61,21 @@ const database: Check = (value) => (value === null ? undefined : integer(0)(valu
 const redisUrl: Check = (value) => {
   if (typeof value !== 'string' || !/^rediss?:\/\//.test(value) || !URL.canParse(value))
     return 'a URL like redis://host:6379 or rediss://host:6380';
-  const strange = [...new URL(value).searchParams.keys()].find((option) => !Object.hasOwn(PASSED, option));
+  const { username, password, searchParams } = new URL(value);
+  if (!isDecodable(username + password)) return 'a URL with user and password percent-encoded: %25 for %';
+  const strange = [...searchParams.keys()].find((option) => !Object.hasOwn(PASSED, option));
   return strange === undefined ? undefined : `a URL without "${strange}" in its query`;
 };
+
+/** Whether ioredis can decode it; it would throw when it connects. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const port: Check = (value) => {
   const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value));

@@ -8,7 +8,19 @@ export interface TreeNode {
   readonly state: string;
   /** Milliseconds since it was opened. */
   readonly ageMs: number;
+  /** Of a lease or waiter: the line of code that acquires it, where it was sampled. */
+  readonly site?: string | undefined;
   readonly children: readonly TreeNode[];
+  /** How many children are left out, where not all are told of. */
+  readonly more?: number;
+}
+
+/** How much of a tree is told of. */
+export interface Room {
+  /** Nodes below each one. */
+  readonly most: number;
+  /** Nodes that there is room for still, all together. */
+  left: number;
 }
 
 /**

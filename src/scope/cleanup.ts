@@ -1,6 +1,6 @@
 import { now, within } from '../clock.ts';
 import { ScopeTimeoutError } from '../errors.ts';
-import type { TreeNode } from './belonging.ts';
+import type { Room, TreeNode } from './belonging.ts';
 import type { Lifetime } from './lifetime.ts';
 import { AT_ONCE } from './options.ts';
 
@@ -25,6 +25,11 @@ export interface CloserOptions {
   readonly timeoutMs?: number;
 }
 
+/** What can be shown in the tree of its scope. */
+interface Shown {
+  describe(room: Room): TreeNode;
+}
+
 /** What a scope has to undo: newest first, one at a time, all of it. */
 export class Cleanup {
   #closers: Closer[] | undefined;
@@ -43,6 +48,10 @@ export class Cleanup {
     if (place >= 0) this.#closers?.splice(place, 1);
   }
 
+  get scopes(): readonly Lifetime[] {
+    return (this.#closers ?? []).flatMap(({ inner }) => inner ?? []);
+  }
+
   cancel(reason: unknown): void {
     for (const { inner } of [...(this.#closers ?? [])].reverse()) inner?.stop(reason);
   }
@@ -59,17 +68,16 @@ export class Cleanup {
     return errors;
   }
 
-  describe(): TreeNode[] {
-    return (this.#closers ?? [])
-      .filter(({ inner }) => inner)
-      .map(({ name, openedAt, inner }) => ({
-        name,
-        kind: 'resource' as const,
-        state: 'open',
-        ageMs: now() - openedAt,
-        children: inner?.tree().children ?? [],
-      }));
+  /** What was opened, as it is shown; functions that are called at the end are not. */
+  get resources(): readonly Shown[] {
+    return (this.#closers ?? []).flatMap(({ inner, openedAt }) =>
+      inner ? { describe: (room) => resourceNode(inner, openedAt, room) } : [],
+    );
   }
+}
+
+function resourceNode(inner: Lifetime, openedAt: number, room: Room): TreeNode {
+  return { ...inner.describe(room), kind: 'resource', state: 'open', ageMs: now() - openedAt };
 }
 
 /** What the clean-up needs of its scope. */

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { CHANNELS, publish } from '../channels.ts';
 import { ScopeCancelledError } from '../errors.ts';
+import { messageOf } from '../redact.ts';
 import { DONE, LazyAbort } from './abort.ts';
 import { Contents } from './contents.ts';
 import type { Lifetime } from './lifetime.ts';
@@ -135,6 +136,6 @@ export abstract class Failing {
   }
 
   #warn(error: unknown, from: string): void {
-    process.emitWarning(error instanceof Error ? error : `scope "${this.name}", ${from}: ${String(error)}`);
+    process.emitWarning(error instanceof Error ? error : `scope "${this.name}", ${from}: ${messageOf(error)}`);
   }
 }

@@ -1,5 +1,5 @@
 import { List } from '../list.ts';
-import type { Belonging, Kept, TreeNode } from './belonging.ts';
+import type { Belonging, Kept } from './belonging.ts';
 import type { Running } from './running.ts';
 
 /** What exists once below a root, such as the pool of one definition. */
@@ -123,7 +123,7 @@ export class Holdings {
     return [...counts].map(([what, count]) => (count === 1 ? what : `${what} (${count})`));
   }
 
-  describe(): TreeNode[] {
-    return [...this.#belongings, ...this.#kept].map((belonging) => belonging.describe());
+  get belongings(): readonly Belonging[] {
+    return [...this.#belongings, ...this.#kept];
   }
 }

@@ -32,6 +32,11 @@ export abstract class Keeping extends Failing implements Linked<Lifetime> {
     return this.contents.running.children;
   }
 
+  /** @internal All that are right below it, with those in which resources were started. */
+  get scopes(): readonly Lifetime[] {
+    return this.contents.scopes;
+  }
+
   /** @internal Lets a child in. */
   adopt(child: Lifetime): void {
     this.admit();

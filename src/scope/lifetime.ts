@@ -2,7 +2,7 @@ import { CHANNELS, type Message } from '../channels.ts';
 import { now } from '../clock.ts';
 import { currentFrame, enterFrame, type Frame, shared } from '../context.ts';
 import { NoScopeError, ScopeCancelledError, ScopeClosedError } from '../errors.ts';
-import type { TreeNode } from './belonging.ts';
+import type { Room, TreeNode } from './belonging.ts';
 import { Closing } from './closing.ts';
 import { checkCopy } from './copy.ts';
 import { asOne, deadlock, hasLeftBehind } from './failures.ts';
@@ -71,11 +71,16 @@ export class Lifetime extends Keeping {
 
   /** What is open in the scope, and since when. */
   tree(): TreeNode {
-    const kind = this.parent ? 'scope' : 'root';
-    return { name: this.name, kind, state: this.state, ageMs: now() - this.#since, children: this.contents.describe() };
+    return this.describe({ most: Number.POSITIVE_INFINITY, left: Number.POSITIVE_INFINITY });
   }
 
   // What follows is for the parts of the library, of whichever copy: pools, adapters, test helpers.
+
+  /** @internal As {@link tree}, as far as there is room. */
+  describe(room: Room): TreeNode {
+    const kind = this.parent ? 'scope' : 'root';
+    return { name: this.name, kind, state: this.state, ageMs: now() - this.#since, ...this.contents.describe(room) };
+  }
 
   /** @internal Whether the code that asks is work that the scope waits for, so that to await the close there would never end. */
   get isWaitingForCaller(): boolean {

@@ -3,9 +3,7 @@ import { shared } from '../context.ts';
 import { LeaksFoundError } from '../errors.ts';
 import { type Check, checkOptions, duration } from '../options.ts';
 import type { Engine } from '../pool/engine.ts';
-import { enginesIn } from '../pool/engines.ts';
-import type { Lease } from '../pool/lease.ts';
-import { siteOf } from '../pool/sampler.ts';
+import { enginesBelow } from '../pool/engines.ts';
 import { type Scope, type TreeNode, tryCurrentScope } from '../scope/index.ts';
 
 /** Settings of `expectNoLeaks`. */
@@ -43,9 +41,8 @@ function findLeaks(allowed: ReadonlySet<string>): string[] {
   const mine = tryCurrentScope();
   return [...(shared.roots as Set<Scope>)].flatMap((root) => {
     if (allowed.has(root.name)) return [];
-    const pools = enginesIn(root);
-    const leased = leasedIn(root, pools);
-    return isBelow(mine, root) ? leased : [rootLine(root), ...leased, ...pools.flatMap(connectionLine)];
+    const leased = leasedIn(root);
+    return isBelow(mine, root) ? leased : [rootLine(root), ...leased, ...enginesBelow(root).flatMap(connectionLine)];
   });
 }
 
@@ -64,55 +61,27 @@ function connectionLine({ name, root, scheduler }: Engine<unknown>): string[] {
   return scheduler.open === 0 ? [] : [`pool "${name}" of root scope "${root.name}": connections open: ${scheduler.open}`];
 }
 
-/**
- * A line for each lease and waiter below a root. The pools of the root know the line of code that acquired it; what
- * they do not know (a command on its way, a lease of an isolated scope) is in the tree alone.
- */
-function leasedIn(root: Scope, pools: readonly Engine<unknown>[]): string[] {
-  const known = pools.flatMap((pool) => leasesOf(pool).map((lease) => ({ key: keyOf(lease.describe(), lease.scope.name), lease })));
-  const keys = known.map(({ key }) => key);
-  const others = leasesBelow(root.tree(), '').filter(({ node, scope }) => {
-    const place = keys.indexOf(keyOf(node, scope));
-    if (place >= 0) keys.splice(place, 1);
-    return place < 0;
-  });
-  return [
-    ...known.map(({ lease }) => leaseLine(lease.describe(), pathOf(lease.scope), siteOf(lease.sample))),
-    ...others.map(({ node, path }) => leaseLine(node, path, undefined)),
-  ];
-}
-
-function leasesOf({ scheduler: { slots, waiters } }: Engine<unknown>): Lease<unknown>[] {
-  const holders = [...slots].flatMap(({ leases }) => [...leases]);
-  return [...holders, ...[...waiters].map(({ lease }) => lease)];
-}
-
-/** The same for a lease and its node in the tree. */
-function keyOf({ kind, name, state }: TreeNode, scope: string): string {
-  return JSON.stringify([kind, name, state, scope]);
+/** A line for each lease and waiter below a root. */
+function leasedIn(root: Scope): string[] {
+  return leasesBelow(root.tree(), '').map(({ node, path }) => leaseLine(node, path));
 }
 
 interface Leased {
   readonly node: TreeNode;
-  /** Name of the scope it is held in, and of all above. */
-  readonly scope: string;
+  /** Names of the scope it is held in and of all above. */
   readonly path: string;
 }
 
 function leasesBelow({ name, children }: TreeNode, above: string): Leased[] {
   const path = `${above}${above && ' > '}"${name}"`;
-  return children.flatMap((node) => (isLease(node) ? [{ node, scope: name, path }] : leasesBelow(node, path)));
+  return children.flatMap((node) => (isLease(node) ? [{ node, path }] : leasesBelow(node, path)));
 }
 
 function isLease({ kind }: TreeNode): boolean {
   return kind === 'lease' || kind === 'waiter';
 }
 
-function pathOf({ name, parent }: Scope): string {
-  return `${parent ? `${pathOf(parent)} > ` : ''}"${name}"`;
-}
-
-function leaseLine({ kind, name, state, ageMs }: TreeNode, path: string, site: string | undefined): string {
+function leaseLine({ kind, name, state, ageMs, site }: TreeNode, path: string): string {
   const what = kind === 'lease' ? 'lease of' : 'acquire that waits for';
   return `${what} pool "${name}" in scope ${path}, ${state}, for ${ms(ageMs)}, since ${site ?? 'a line that was not sampled'}`;
 }

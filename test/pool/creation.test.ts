@@ -16,6 +16,20 @@ describe('Rule 6: failing creation', () => {
     });
   });
 
+  it.each([
+    ['whose message is no text', Object.assign(new Error(), { message: { code: 7 } }), '[object Object]'],
+    ['that has no text', Object.assign(new Error(), { message: Object.create(null) }), 'an error that cannot be shown'],
+  ])('says that no connection could be made also of an error %s', async (_, error, said) => {
+    const server = new Server();
+    server.onCreate = () => Promise.reject(error);
+    const pool = poolOf(server, { acquireTimeoutMs: 20 });
+    await withRoot(() =>
+      expect(pool.acquire()).rejects.toMatchObject({
+        ...{ code: 'ERR_POOL_ACQUIRE_TIMEOUT', cause: error, message: expect.stringContaining(`could not be made: ${said}`) },
+      }),
+    );
+  });
+
   it('grows without restraint again as soon as one creation succeeds', async () => {
     const server = new Server();
     server.onCreate = () => (server.attempts === 1 ? Promise.reject(refused) : turns(1));

@@ -1,12 +1,14 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { NoScopeError, withRoot, withScope } from '../../src/index.ts';
+import type { Lease } from '../../src/pool/lease.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { until } from '../support/until.ts';
 import { gate, poolName, poolOf, Server, turns } from './support.ts';
 
 const time = expect.any(Number);
 const here = expect.stringMatching(/inspect\.test\.ts:\d+:\d+$/);
+const stack = expect.arrayContaining([expect.stringMatching(/inspect\.test\.ts:\d+:\d+\)?$/)]);
 
 describe('inspect', () => {
   it('needs a scope', () => {
@@ -50,7 +52,7 @@ describe('inspect', () => {
           },
           { name: 'job' },
         );
-        const holder = { pool: pool.name, heldMs: time, site: here, waitsFor: [] };
+        const holder = { pool: pool.name, heldMs: time, site: here, waitsFor: [], stack };
         const connection = { ageMs: time, idleMs: 0 };
         expect(sharers).toEqual([
           { ...connection, state: 'exclusive', uses: 1, holders: 1, leases: [{ ...holder, scope: 'root', exclusive: true }] },
@@ -87,7 +89,7 @@ describe('inspect', () => {
         expect(waiters).toEqual(
           ['nested', 'high', 'normal', 'low'].map((priority) => ({
             ...{ pool: pool.name, priority, scope: priority === 'nested' ? 'root' : priority },
-            ...{ exclusive: true, waitedMs: time, site: here },
+            ...{ exclusive: true, waitedMs: time, site: here, stack },
           })),
         );
         expect(connections[0]?.leases[0]?.waitsFor).toEqual([{ pool: pool.name, exclusive: true, waitedMs: time, site: here }]);
@@ -98,6 +100,23 @@ describe('inspect', () => {
       },
       { name: 'root' },
     );
+  });
+
+  it('reads a stack when its line is asked for, not for the tree that it is in', async () => {
+    const pool = poolOf(new Server());
+    await withRoot(async (root) => {
+      const lease = (await pool.acquire()) as Lease<unknown>;
+      let reads = 0;
+      const stack = () => {
+        reads++;
+        return 'Error: here\n    at /app/jobs.ts:7:3';
+      };
+      Object.defineProperty(lease.sample, 'stack', { get: stack });
+      const { children } = root.tree();
+      expect(reads).toBe(0);
+      expect([children[0]?.site, reads]).toEqual(['/app/jobs.ts:7:3', 1]);
+      lease.release();
+    });
   });
 
   it('counts commands of the library as holders, without naming them', async () => {

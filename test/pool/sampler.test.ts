@@ -46,12 +46,14 @@ describe('siteOf', () => {
     expect(siteOf(new Error('here'))).toMatch(/test\/pool\/sampler\.test\.ts:\d+:\d+$/);
   });
 
-  it('passes over lines of the library and of node', () => {
+  it('passes over lines of the library, of node, and of no file', () => {
     const library = new URL('../../src/pool/pool.ts', import.meta.url);
     const stack = stackOf(
       `    at Pool.use (${library.href}:10:5)`,
       `    at Pool.use (${library.pathname}:10:5)`,
       '    at process.processTicksAndRejections (node:internal/process/task_queues:105:5)',
+      '    at Array.map (<anonymous>)',
+      '    at new Promise (<anonymous>)',
       '    at job (/app/jobs.ts:7:3)',
     );
     expect(siteOf(stack)).toBe('/app/jobs.ts:7:3');
@@ -62,11 +64,19 @@ describe('siteOf', () => {
     expect(siteOf(stackOf('    at async job (/app/jobs.ts:7:3)'))).toBe('/app/jobs.ts:7:3');
     expect(siteOf(stackOf('    at async file:///app/jobs.ts:7:3'))).toBe('file:///app/jobs.ts:7:3');
     expect(siteOf(stackOf('    at new Job (file:///app/jobs.ts:7:3)'))).toBe('file:///app/jobs.ts:7:3');
+    expect(siteOf(stackOf('    at Job.run [as go] (/app/jobs.ts:7:3)'))).toBe('/app/jobs.ts:7:3');
+    expect(siteOf(stackOf('    at async GET (/app/(shop)/a (copy)/route.ts:7:3)'))).toBe('/app/(shop)/a (copy)/route.ts:7:3');
+    expect(siteOf(stackOf('    at async /app/(shop)/a (copy)/route.ts:7:3'))).toBe('/app/(shop)/a (copy)/route.ts:7:3');
+    expect(siteOf(stackOf('    at eval (eval at run (/app/a.js:1:2), <anonymous>:7:3)'))).toBe(
+      'eval at run (/app/a.js:1:2), <anonymous>:7:3',
+    );
   });
 
   it('has none without a sample, a stack or a line of the caller', () => {
     expect(siteOf(undefined)).toBeUndefined();
     expect(siteOf(stackOf())).toBeUndefined();
     expect(siteOf(Object.assign(new Error('x'), { stack: undefined }))).toBeUndefined();
+    // As of a program whose Error.prepareStackTrace gives something else than text.
+    expect(siteOf(Object.assign(new Error('x'), { stack: [] }))).toBeUndefined();
   });
 });

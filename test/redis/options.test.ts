@@ -39,6 +39,11 @@ const BAD: readonly (readonly [string, unknown, RegExp])[] = [
   ['an empty URL', { url: '' }, /url must be/],
   ['a URL with an option that the pool owns', { url: 'redis://localhost?lazyConnect=0' }, /url must be a URL without "lazyConnect"/],
   ['a URL with an unknown option', { url: 'redis://localhost?foo=1' }, /url must be a URL without "foo"/],
+  [
+    'a URL with a password that is not encoded',
+    { url: 'redis://:50%off@localhost' },
+    /url must be a URL with user and password percent-enc/,
+  ],
   ['a URL and a host', { url: 'redis://localhost', host: 'localhost' }, /host must be left out beside url/],
   ['a URL and a port', { url: 'redis://localhost', port: 6379 }, /port must be left out beside url/],
   ['a URL and a path', { url: 'redis://localhost', path: '/run/a' }, /path must be left out beside url/],

@@ -149,7 +149,7 @@ describe.each(['pipeline', 'multi'] as const)('%s() of a pool', (kind) => {
 
   it('tells the callbacks of its commands when there was no connection to be had', async () => {
     await withRoot(async () => {
-      const pool = poolOn(redis(), { max: 1, acquireTimeoutMs: 20 });
+      const pool = poolOn(redis(), { max: 1, acquireTimeoutMs: 500 });
       const held = await pool.acquire();
       const told: unknown[] = [];
       const error = await errorOf(() =>

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { Scope, withRoot, withScope } from '../../src/scope/index.ts';
 import { code, gate, rootWithReports, settled, unhandledIn, untilAborted } from './support.ts';
@@ -122,6 +123,17 @@ describe('Scope rule 6: the first failure cancels the rest, later ones are repor
   });
 
   describe('with onError', () => {
+    it('ends with its first failure though what is reported beside it cannot be shown', async () => {
+      const failed = new Error('failed');
+      const warning = once(process, 'warning');
+      const ended = withRoot((root) => {
+        root.onClose(() => Promise.reject(Object.create(null)));
+        throw failed;
+      });
+      await expect(ended).rejects.toBe(failed);
+      expect((await warning)[0]).toMatchObject({ message: expect.stringContaining('an error that cannot be shown') });
+    });
+
     it('lets siblings go on and tells each failure once', async () => {
       const told: unknown[] = [];
       const [task, child] = [new Error('task'), new Error('child')];

@@ -78,7 +78,8 @@ describe('expectNoLeaks', () => {
     const lease = await isolated.run(() => one.acquire());
     expect(await leaks()).toEqual([
       expect.stringMatching(/^root scope "app"/),
-      expect.stringMatching(/^lease of pool "leaks" in scope "app" > "plugin", exclusive, for \d+ ms/),
+      expect.stringMatching(/^lease of pool "leaks" in scope "app" > "plugin", exclusive, for \d+ ms, since .*leaks\.test\.ts:\d+:\d+$/),
+      'pool "leaks" of root scope "plugin": connections open: 1',
     ]);
     lease.release();
     await isolated.close();
