@@ -5,15 +5,20 @@ import { defineConfig } from 'vitest/config';
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
 /** Tests that talk to Redis or BullMQ; they run against both major versions that the package works with. */
-const WITH_REDIS = ['test/redis/**/*.test.ts', 'test/pubsub/**/*.test.ts', 'test/integrations/bullmq/**/*.test.ts'];
+const WITH_REDIS = [
+  'test/redis/**/*.test.ts',
+  'test/pubsub/**/*.test.ts',
+  'test/integrations/bullmq/**/*.test.ts',
+  'test/inspect/openings.test.ts',
+];
 
 export default defineConfig({
   resolve: {
     // As in tsconfig.json: examples and README import the package by its name, and run against its source.
     alias: [
       { find: /^scoped-pool$/, replacement: source('index.ts') },
-      { find: /^scoped-pool\/(bullmq|http)$/, replacement: source('integrations/$1/index.ts') },
-      { find: /^scoped-pool\/(redis|pubsub|testing)$/, replacement: source('$1/index.ts') },
+      { find: /^scoped-pool\/(bullmq|http|otel)$/, replacement: source('integrations/$1/index.ts') },
+      { find: /^scoped-pool\/(inspect|redis|pubsub|testing)$/, replacement: source('$1/index.ts') },
     ],
   },
   test: {

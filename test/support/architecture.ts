@@ -5,9 +5,10 @@ import { parseAst } from 'vitest/node';
 export type Sources = ReadonlyMap<string, string>;
 
 /** Who may import whom. A part may always import itself; whatever is not listed is forbidden. */
-const CORE = ['redact.ts', 'errors.ts', 'clock.ts', 'context.ts', 'channels.ts', 'list.ts', 'options.ts', 'backoff.ts'];
+const CORE = ['redact.ts', 'printable.ts', 'errors.ts', 'clock.ts', 'context.ts', 'channels.ts', 'list.ts', 'options.ts', 'backoff.ts'];
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   'redact.ts': [],
+  'printable.ts': ['redact.ts'],
   'errors.ts': ['redact.ts'],
   'clock.ts': [],
   'context.ts': [],
@@ -20,7 +21,10 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   redis: [...CORE, 'scope', 'pool'],
   pubsub: [...CORE, 'scope', 'pool', 'redis'],
   source: [...CORE, 'scope'],
-  monitor: [...CORE, 'scope', 'pool', 'redis'],
+  inspect: [...CORE, 'scope', 'pool'],
+  monitor: [...CORE, 'pool', 'redis', 'inspect', 'monitor/web/page'],
+  // Runs in a browser, and is served as it is.
+  'monitor/web/page': [],
   testing: [...CORE, 'scope', 'pool'],
   // Never one another: each has an entry point of its own, so that what it adapts stays optional.
   integrations: [...CORE, 'scope', 'pool'],
@@ -39,9 +43,12 @@ const DOORS: Readonly<Record<string, string>> = {
   'node:async_hooks': 'context.ts',
   'node:diagnostics_channel': 'channels.ts',
   ioredis: 'redis/ioredis.ts',
+  '@opentelemetry/api': 'integrations/otel/api.ts',
 };
 
 const CLOCK = 'clock.ts';
+/** In a browser, which has timers of its own; `clock.ts` cannot be loaded there. */
+const PAGE = 'monitor/web/page';
 /** Decides in one go, without a moment in which somebody else runs. */
 const SYNCHRONOUS = ['pool/scheduler.ts'];
 const MOST_LINES = 250;
@@ -74,17 +81,19 @@ function offencesOf(file: string, text: string): readonly string[] {
 
 function wrongImports(file: string, imports: readonly string[]): readonly string[] {
   const part = partOf(file);
-  const allowed = FILES[file] ?? PARTS[part.split('/')[0] ?? ''];
+  const allowed = FILES[file] ?? PARTS[part] ?? PARTS[part.split('/')[0] ?? ''];
   if (!allowed) return [`belongs to no part of the architecture (${part})`];
   return imports.flatMap((name) => {
+    if (!name.startsWith('.') && part === PAGE) return [`imports ${name}, which does not come into a page`];
     if (!name.startsWith('.')) return isOutsideAllowed(file, name) ? [] : [`imports ${name}, which comes in ${doorOf(name)}`];
     const other = partOf(join(dirname(file), name));
     return other === part || allowed.includes(other) ? [] : [`imports ${other}, which ${part} may not`];
   });
 }
 
-/** The folder below `src/`, or the file that stands there alone. Each integration is a part of its own. */
+/** The folder below `src/`, or the file that stands there alone. Each integration is a part of its own, and so is the page. */
 function partOf(file: string): string {
+  if (dirname(file) === PAGE) return PAGE;
   return file
     .split('/')
     .slice(0, file.startsWith('integrations/') ? 2 : 1)
@@ -118,7 +127,7 @@ function forbiddenEverywhere(file: string, { node, inFunction }: Found): readonl
 const TIMER_NAMES = ['setTimeout', 'setInterval', 'setImmediate', 'performance'];
 
 function forbiddenOutsideClock(file: string, { node }: Found): readonly string[] {
-  if (file === CLOCK) return [];
+  if (file === CLOCK || dirname(file) === PAGE) return [];
   if (node.type === 'Identifier' && TIMER_NAMES.includes(String(node.name))) return [`uses ${node.name}, which belongs to ${CLOCK}`];
   return isMember(node, 'Date', 'now') ? [`uses Date.now, which belongs to ${CLOCK}`] : [];
 }

@@ -1,22 +1,72 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
+const HOUR_MS = 3_600_000;
 
 /** The library as programs in a child process can import it, for Node 20 runs no TypeScript: its folder. For one test file. */
 export function useCompiled(): string {
   const folder = mkdtempSync(join(tmpdir(), 'scoped-pool-test-'));
   beforeAll(() => {
-    compile('tsconfig.build.json', '--declarationMap', 'false', '--outDir', folder);
+    cpSync(compiledOnce(), folder, { recursive: true });
     const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './'));
     // Programs in the folder may import the library by its name.
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ name, type, exports }));
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   });
   afterAll(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** The compiled sources as they are now: for all files of tests, which want the same, only the first compiles. */
+function compiledOnce(): string {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+  const hash = createHash('sha256').update(process.version);
+  for (const { parentPath, name } of sources) hash.update(join(parentPath, name)).update(readFileSync(join(parentPath, name)));
+  for (const name of ['tsconfig.json', 'tsconfig.build.json']) hash.update(readFileSync(join(root, name)));
+  const caches = join(root, '.cache/compiled');
+  const cached = join(caches, hash.digest('hex').slice(0, 16));
+  if (existsSync(cached)) return cached;
+  mkdirSync(caches, { recursive: true });
+  for (const old of readdirSync(caches).map((name) => join(caches, name))) {
+    // Not those that another run may be about to copy.
+    const { mtimeMs = Date.now() } = statSync(old, { throwIfNoEntry: false }) ?? {};
+    if (Date.now() - mtimeMs > HOUR_MS) rmSync(old, { recursive: true, force: true });
+  }
+  const fresh = mkdtempSync(join(caches, 'fresh-'));
+  compile('tsconfig.build.json', '--declarationMap', 'false', '--outDir', fresh);
+  try {
+    renameSync(fresh, cached);
+  } catch {
+    // Another one was quicker.
+    rmSync(fresh, { recursive: true });
+  }
+  return cached;
+}
+
+/** As `useCompiled`, with the page of the monitor beside it. */
+export function useCompiledPage(): string {
+  const folder = useCompiled();
+  beforeAll(() => {
+    compile('tsconfig.page.json', '--outDir', join(folder, 'monitor/web/page'));
+    execFileSync(process.execPath, [join(root, 'dev/copy-page.mjs'), folder], { cwd: root });
+  });
   return folder;
 }
 

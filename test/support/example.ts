@@ -5,15 +5,21 @@ import { afterAll, beforeAll } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Builds the examples for one test file, and what starts them, with one of their pages. @returns the folder. */
+/** As `useExamples`, with one of their pages. */
 export function useExampleWithPage(page: string): string {
+  const build = useExamples();
+  beforeAll(() => copyFileSync(join(root, page), join(build, page)));
+  return build;
+}
+
+/** Builds the examples for one test file, the library, and what starts them. @returns the folder. */
+export function useExamples(): string {
   // In the repository, so that what is compiled finds its packages.
   const build = join(root, '.cache', `example-test-${process.pid}-${Date.now()}`);
   beforeAll(() => {
     execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
     const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './src/'));
     writeFileSync(join(build, 'package.json'), JSON.stringify({ name, type, exports }));
-    copyFileSync(join(root, page), join(build, page));
   }, 120_000);
   afterAll(() => rmSync(build, { recursive: true, force: true }));
   return build;
