@@ -1,4 +1,4 @@
-import { printable } from './printable.ts';
+import { printable } from '../printable.ts';
 
 /** The connections of one name, as `CLIENT LIST` shows them. */
 export interface NameFacts {

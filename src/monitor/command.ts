@@ -4,11 +4,13 @@ import { isFinal } from '../redis/connection.ts';
 import { addressOf, adviceOn } from './advice.ts';
 import { type Arguments, readArguments, USAGE } from './arguments.ts';
 import { type History, observe, windowMsOf } from './history.ts';
+import { type Inside, printableInside } from './inside.ts';
 import { complain, output, write } from './output.ts';
 import type { Sample } from './sampler.ts';
-import { type Screen, screenFor } from './screen.ts';
+import type { Screen } from './screen.ts';
+import { screenFor } from './screens.ts';
 import { watch } from './watch.ts';
-import { mostText, verdictText } from './wording.ts';
+import { howToText, suspectTexts, verdictText } from './wording.ts';
 
 const EXIT = { ok: 0, growing: 1, usage: 2, unwatchable: 3, signal: 128 };
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -27,7 +29,7 @@ class Failure extends Error {
 export async function monitor(args: readonly string[]): Promise<number> {
   try {
     const asked = readArguments(args, process.env);
-    if (asked !== 'help') return await new Watching(asked).run();
+    if (asked !== 'help') return await Watching.run(asked);
     await write(`${USAGE}\n`, AbortSignal.abort());
     return EXIT.ok;
   } catch (error) {
@@ -40,27 +42,33 @@ export async function monitor(args: readonly string[]): Promise<number> {
 /** One run of the monitor. */
 class Watching {
   readonly #asked: Arguments;
-  readonly #interruption = new AbortController();
+  readonly #interruption: AbortController;
   readonly #screen: Screen;
   #history: History | undefined;
   /** Of the server that was watched before the connection was lost. */
   #runId: string | undefined;
   #lastNote = '';
 
-  constructor(asked: Arguments) {
+  private constructor(asked: Arguments, screen: Screen, interruption: AbortController) {
     this.#asked = asked;
-    this.#screen = screenFor(asked, addressOf(asked.url), this.#interruption);
+    this.#screen = screen;
+    this.#interruption = interruption;
   }
 
-  /** @throws Failure */
-  async run(): Promise<number> {
+  /** @throws Failure, InvalidOptionError */
+  static async run(asked: Arguments): Promise<number> {
+    const interruption = new AbortController();
+    const screen = await screenFor(asked, addressOf(asked.url), interruption);
+    return new Watching(asked, screen, interruption).#run();
+  }
+
+  async #run(): Promise<number> {
     this.#listen();
-    const { url, intervalMs } = this.#asked;
     const { signal } = this.#interruption;
     try {
-      for await (const happening of watch(url, intervalMs, signal)) {
+      for await (const happening of watch(this.#asked, signal)) {
         if (happening.kind === 'lost') this.#onLost(happening.error);
-        else if (await this.#hasEnded(happening.sample)) return EXIT.ok;
+        else if (await this.#hasEnded(happening.sample, happening.inside)) return EXIT.ok;
       }
     } finally {
       this.#screen.close();
@@ -90,22 +98,21 @@ class Watching {
   }
 
   /** Shows what the sample adds. @throws Failure when it ends with a plateau that is none. */
-  async #hasEnded(sample: Sample): Promise<boolean> {
+  async #hasEnded(sample: Sample, inside: Inside): Promise<boolean> {
     const { once, intervalMs, expectPlateauMs } = this.#asked;
     if (!this.#history && this.#runId !== undefined) {
       this.#say(`connected again: ${sample.runId === this.#runId ? 'the same server' : 'the server was restarted'}; counts begin anew`);
     }
     this.#runId = sample.runId;
-    this.#history = observe(this.#history, sample, windowMsOf(intervalMs));
+    this.#history = observe(this.#history, sample, windowMsOf(intervalMs), inside);
     await this.#screen.show(this.#history);
     if (once || expectPlateauMs === undefined) return once;
     const { first, verdict, last } = this.#history;
     if (last.atMs - first.atMs < expectPlateauMs) return false;
     if (verdict.trend !== 'growing') return true;
-    throw new Failure(
-      `${verdictText(verdict)}; ${mostText(last.names) || 'all closed again; see who connects for each piece of work'}`,
-      EXIT.growing,
-    );
+    const suspects = suspectTexts({ names: last.names, inside: printableInside(inside) });
+    const who = suspects.length > 0 ? suspects : ['all were closed again or rejected; see who connects for each piece of work'];
+    throw new Failure([verdictText(verdict), ...who, howToText(inside)].filter((part) => part !== '').join('; '), EXIT.growing);
   }
 
   /** Says it once, not with each attempt. */

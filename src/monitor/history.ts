@@ -1,4 +1,6 @@
 import type { NameFacts } from './client-list.ts';
+import { compare } from './compare.ts';
+import { type Inside, NOBODY } from './inside.ts';
 import type { Sample } from './sampler.ts';
 import { judge, type Point, type Verdict } from './verdict.ts';
 
@@ -9,6 +11,7 @@ export interface History {
   /** The newest last; of a long time only the end. */
   readonly points: readonly Point[];
   readonly last: Sample;
+  readonly inside: Inside;
   readonly rejectedAtFirst: number;
   readonly verdict: Verdict;
   /** Connections that were opened, and closed before a sample could see them, in the last 2 s; one number for each sample. */
@@ -32,6 +35,7 @@ export interface Facts {
   readonly rejected: number;
   readonly rejectedMeanwhile: number;
   readonly names: readonly NameFacts[];
+  readonly inside: Inside;
 }
 
 const WINDOW_MS = 10_000;
@@ -47,28 +51,30 @@ export function windowMsOf(intervalMs: number): number {
 }
 
 /** The history with one sample more; `undefined` is one that begins. */
-export function observe(history: History | undefined, sample: Sample, windowMs: number): History {
+export function observe(history: History | undefined, sample: Sample, windowMs: number, inside: Inside = NOBODY): History {
   const point = { atMs: sample.atMs, received: sample.received, clients: sample.clients };
   const before = history?.points.at(-1);
   const points = [...(history?.points ?? []), point].slice(-MOST_POINTS);
-  const count = before ? Math.max(0, sample.received - before.received - sample.arrived) : 0;
+  const rejected = sample.rejected - (history?.last.rejected ?? sample.rejected);
+  const count = before ? Math.max(0, sample.received - before.received - rejected - sample.arrived) : 0;
   return {
     windowMs,
     first: history?.first ?? point,
     points,
     last: sample,
+    inside,
     rejectedAtFirst: history?.rejectedAtFirst ?? sample.rejected,
     verdict: judge(points, windowMs, history?.verdict.trend ?? 'watching'),
     unseen: [...(history?.unseen ?? []), { atMs: sample.atMs, count }].filter(({ atMs }) => atMs > sample.atMs - RATE_MS),
   };
 }
 
-export function factsOf({ first, points, last, rejectedAtFirst, verdict, unseen }: History): Facts {
+export function factsOf({ first, points, last, rejectedAtFirst, verdict, unseen, inside }: History): Facts {
   const { version, clients, maxclients, blocked, rejected, names } = last;
   const from = points.findLast(({ atMs }) => atMs <= last.atMs - RATE_MS) ?? points[0] ?? first;
   const perSecond = (count: number) => (last.atMs > from.atMs ? (count * 1_000) / (last.atMs - from.atMs) : 0);
   return {
-    ...{ version, verdict, clients, maxclients, blocked, rejected, names },
+    ...{ version, verdict, clients, maxclients, blocked, rejected, names, inside },
     watchedMs: last.atMs - first.atMs,
     opened: last.received - first.received,
     openedPerSecond: perSecond(last.received - from.received),
@@ -91,9 +97,4 @@ const KEYS: Readonly<Record<Order, (row: NameFacts) => readonly number[]>> = {
 export function sorted(names: readonly NameFacts[], order: Order): readonly NameFacts[] {
   const key = KEYS[order];
   return [...names].sort((a, b) => compare(key(b), key(a)) || (a.name < b.name ? -1 : 1));
-}
-
-function compare(a: readonly number[], b: readonly number[]): number {
-  const at = a.findIndex((value, index) => value !== b[index]);
-  return (a[at] ?? 0) - (b[at] ?? 0);
 }

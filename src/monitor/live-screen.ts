@@ -1,4 +1,5 @@
 import { type History, ORDERS } from './history.ts';
+import { printableInside } from './inside.ts';
 import { picture } from './picture.ts';
 import type { Screen } from './screen.ts';
 import { Terminal } from './terminal.ts';
@@ -12,6 +13,7 @@ export class LiveScreen implements Screen {
   #terminal: Terminal | undefined;
   #shown: History | undefined;
   #isPaused = false;
+  #isTraced = false;
   #order = 0;
   #note = '';
 
@@ -25,7 +27,7 @@ export class LiveScreen implements Screen {
     // That the counts began anew is known when there is a verdict on them.
     if (history.verdict.trend !== 'watching') this.#note = '';
     // Watched on meanwhile: the picture that follows the pause lacks nothing.
-    if (!this.#isPaused) this.#shown = history;
+    if (!this.#isPaused) this.#shown = { ...history, inside: printableInside(history.inside) };
     this.#draw();
   }
 
@@ -41,6 +43,7 @@ export class LiveScreen implements Screen {
   #onKey(key: string): void {
     if (key === 'q' || key === CTRL_C) return this.#quit();
     if (key === 'p') this.#isPaused = !this.#isPaused;
+    if (key === 'l') this.#isTraced = !this.#isTraced;
     if (key === 's') this.#order = (this.#order + 1) % ORDERS.length;
     this.#draw();
   }
@@ -48,7 +51,7 @@ export class LiveScreen implements Screen {
   #draw(): void {
     if (!this.#terminal || !this.#shown) return;
     const order = ORDERS[this.#order] ?? 'growth';
-    const setting = { ...this.#terminal.size, order, address: this.#address, isPaused: this.#isPaused, note: this.#note };
-    this.#terminal.draw(picture(this.#shown, setting));
+    const chosen = { order, isPaused: this.#isPaused, isTraced: this.#isTraced };
+    this.#terminal.draw(picture(this.#shown, { ...this.#terminal.size, ...chosen, address: this.#address, note: this.#note }));
   }
 }

@@ -1,9 +1,10 @@
 import { factsOf, type History } from './history.ts';
+import { printableInside } from './inside.ts';
 import { jsonLine } from './json-line.ts';
 import { complain, output, write } from './output.ts';
 import { still } from './picture.ts';
 import type { Screen } from './screen.ts';
-import { logLine } from './wording.ts';
+import { failureTexts, logLine } from './wording.ts';
 
 /** Columns where there is no terminal to have some. */
 const COLUMNS = 120;
@@ -11,6 +12,7 @@ const COLUMNS = 120;
 /** Lines that follow one another, for files, pipes and logs. */
 abstract class Lines implements Screen {
   readonly #signal: AbortSignal;
+  readonly #said = new Set<string>();
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -18,7 +20,13 @@ abstract class Lines implements Screen {
 
   protected abstract linesOf(history: History): readonly string[];
 
-  async show(history: History): Promise<void> {
+  async show(seen: History): Promise<void> {
+    const history = { ...seen, inside: printableInside(seen.inside) };
+    // Once each: a process that is late now and then would else fill the log.
+    for (const failure of failureTexts(history.inside).filter((text) => !this.#said.has(text))) {
+      this.#said.add(failure);
+      complain(failure);
+    }
     await write(
       this.linesOf(history)
         .map((line) => `${line}\n`)

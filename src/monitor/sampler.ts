@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { now, within } from '../clock.ts';
+import { printable } from '../printable.ts';
 import { type ConnectionConfig, cut, dial, onDead } from '../redis/connection.ts';
 import type { Redis } from '../redis/ioredis.ts';
 import { type NameFacts, readClientList } from './client-list.ts';
-import { printable } from './printable.ts';
 
 /** What the server says at one moment. */
 export interface Sample {
@@ -17,7 +17,7 @@ export interface Sample {
   readonly blocked: number;
   /** Since the server started: connections refused for want of room. */
   readonly rejected: number;
-  /** Since the server started: `total_connections_received`. */
+  /** Since the server started: connections that it let in, and rejected. Who leaks goes on when the server is full. */
   readonly received: number;
   /** Clients of the list that were not there at the sample before. Of a first sample: all. */
   readonly arrived: number;
@@ -27,6 +27,8 @@ export interface Sample {
 const CONNECT_MS = 5_000;
 /** A server that has not answered so long is frozen, or gone without a word. */
 const ANSWER_MS = 5_000;
+
+const NO_FIGURES = 'it answers, but not with its clients and connections. See whether that is a Redis, and not a proxy';
 
 /** Asks a server about its clients, over one connection named `sp:monitor:<host>:<pid>`, which is among them. */
 export class Sampler {
@@ -43,7 +45,8 @@ export class Sampler {
   static async open(url: string, signal: AbortSignal): Promise<Sampler> {
     const config: ConnectionConfig = {
       ...{ name: hostname(), service: 'monitor', owner: 'the monitor' },
-      ...{ url, options: {}, connectTimeoutMs: CONNECT_MS },
+      // A server that loads its data tells all that we ask; ioredis would wait until it has loaded them.
+      ...{ url, options: { enableReadyCheck: false }, connectTimeoutMs: CONNECT_MS },
     };
     return new Sampler(await dial(config, signal));
   }
@@ -71,7 +74,10 @@ export class Sampler {
   async #ask(): Promise<Sample> {
     const { info, list } = await this.#replies();
     const { arrived, newestId, names } = readClientList(list, this.#newestId);
+    // Else nothing would ever be opened there, and that be a plateau. Of the clients we are one.
+    if (fieldOf(info, 'total_connections_received') === '' || names.length === 0) throw new Error(NO_FIGURES);
     this.#newestId = newestId;
+    const rejected = Number(fieldOf(info, 'rejected_connections'));
     return {
       ...{ atMs: now(), arrived, names },
       runId: fieldOf(info, 'run_id'),
@@ -79,8 +85,8 @@ export class Sampler {
       clients: Number(fieldOf(info, 'connected_clients')),
       maxclients: Number(fieldOf(info, 'maxclients')) || undefined,
       blocked: Number(fieldOf(info, 'blocked_clients')),
-      rejected: Number(fieldOf(info, 'rejected_connections')),
-      received: Number(fieldOf(info, 'total_connections_received')),
+      rejected,
+      received: Number(fieldOf(info, 'total_connections_received')) + rejected,
     };
   }
 

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { output } from './output.ts';
-import type { Line } from './picture.ts';
+import type { Line } from './table.ts';
 
 const ESCAPE = '\x1b[';
 const ENTER = `${ESCAPE}?1049h${ESCAPE}?25l`;

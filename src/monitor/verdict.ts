@@ -1,7 +1,7 @@
 /** What is remembered of a sample. */
 export interface Point {
   readonly atMs: number;
-  /** Connections that the server has ever received. */
+  /** Connections that the server has ever received, those that it rejected among them. */
   readonly received: number;
   readonly clients: number;
 }

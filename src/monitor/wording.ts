@@ -1,5 +1,7 @@
+import { ageText } from '../inspect/age.ts';
 import type { NameFacts } from './client-list.ts';
 import { type Facts, sorted } from './history.ts';
+import { type HolderRow, type Inside, type PlaceRow, worstOf } from './inside.ts';
 import type { Verdict } from './verdict.ts';
 
 /** `GROWING +33 in 10 s`, `PLATEAU`, or `WATCHING` while it is too early to tell. */
@@ -21,27 +23,61 @@ export function openedText({ opened, openedPerSecond, unseenPerSecond }: Facts):
 }
 
 /** The name that has opened the most of the connections that are there; nothing where none is new but a monitor's. */
-export function mostText(names: readonly NameFacts[]): string {
+function mostText(names: readonly NameFacts[]): string {
   const [most] = sorted(names, 'growth').filter(({ name }) => !name.startsWith('sp:monitor:'));
   return most && most.grown > 0 ? `most: ${most.name} ${most.connections} (+${most.grown})` : '';
 }
 
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['m', 60],
-] as const;
+/** `38 leases (+10) of redis at /app/mail.ts:42, oldest 31s` */
+export function placeText({ leases, grown, waiting, pool, site, oldestMs }: PlaceRow): string {
+  const age = ageText(oldestMs / 1_000);
+  if (leases === 0) return `${waiting} waiting for ${pool} at ${siteText(site)}, the first for ${age}`;
+  const meanwhile = grown > 0 ? ` (+${grown})` : '';
+  const waits = waiting > 0 ? `, ${waiting} waiting` : '';
+  return `${leases} ${leases === 1 ? 'lease' : 'leases'}${meanwhile} of ${pool} at ${siteText(site)}, oldest ${age}${waits}`;
+}
 
-/** In the largest unit of which it is one or more: `59s`, `2m`, `3h`, `4d`. */
-export function ageText(seconds: number): string {
-  const [unit, size] = UNITS.find(([, each]) => seconds >= each) ?? ['s', 1];
-  return `${Math.floor(seconds / size)}${unit}`;
+/** `held exclusively for 31s by scope job:42, process 4711` */
+export function holderText({ scope, pid, ageMs, waits, exclusive }: HolderRow): string {
+  const how = `${waits ? 'waits' : 'held'} ${exclusive ? 'exclusively' : 'shared'}`;
+  return `${how} for ${ageText(ageMs / 1_000)} by scope ${scope}, process ${pid}`;
+}
+
+/** The file of a line of code, or of a line of a stack, as a path with its line. */
+export function siteText(site: string | undefined): string {
+  return site === undefined ? 'a line that was not sampled' : site.replace('file://', '').replace(/:(\d+):\d+(\)?)$/, ':$1$2');
+}
+
+/** The line of code that is to be suspected first; nothing where none holds a connection for long. */
+function mostHeldText({ places }: Inside): string {
+  const worst = worstOf(places);
+  return worst ? `most held: ${placeText(worst)}` : '';
+}
+
+/** The line of code that has opened the most connections without a pool of late; nothing where none has. */
+function mostOpenedText({ openings }: Inside): string {
+  const [most] = openings;
+  return most && most.grown > 0 ? `most opened: ${most.opened} (+${most.grown}) at ${siteText(most.site)}` : '';
+}
+
+/** What is to be suspected first: a name, and the lines of code behind it. */
+export function suspectTexts({ names, inside }: Pick<Facts, 'names' | 'inside'>): readonly string[] {
+  return [mostText(names), mostHeldText(inside), mostOpenedText(inside)].filter((text) => text !== '');
+}
+
+/** How to learn the lines of code; nothing where a process says them, or says why not. */
+export function howToText({ processes, failures }: Inside): string {
+  const isKnown = processes.length > 0 || failures.length > 0;
+  return isKnown ? '' : 'for lines of code: node --import scoped-pool/inspect/register app.js';
+}
+
+/** Each process that could not be asked, and why. */
+export function failureTexts({ failures }: Inside): readonly string[] {
+  return failures.map(({ address, reason }) => `${address}: ${reason}`);
 }
 
 /** All of it in one line, for logs. */
 export function logLine(facts: Facts): string {
   const at = `${Math.round(facts.watchedMs / 1_000)} s`.padStart(7);
-  return [at, verdictText(facts.verdict), openedText(facts), clientsText(facts), mostText(facts.names)]
-    .filter((part) => part !== '')
-    .join('  ');
+  return [at, verdictText(facts.verdict), openedText(facts), clientsText(facts), ...suspectTexts(facts)].join('  ');
 }

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 
 /** The monitor in a process of its own, and what it has said so far. */
 export interface Child {
@@ -14,9 +16,16 @@ export interface Child {
   readonly ended: Promise<number | NodeJS.Signals>;
 }
 
+/** Where the processes of one test file find each other, and no others of this machine. */
+export const SOCKETS = mkdtempSync(join(tmpdir(), 'scoped-pool-sockets-'));
+afterAll(() => rmSync(SOCKETS, { recursive: true, force: true }));
+
 /** Runs a program and hears what it says. It is killed after the test at the latest. */
 export function start(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Child {
-  const child = spawn(file, args, { env: { ...process.env, REDIS_URL: undefined, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    env: { ...process.env, REDIS_URL: undefined, TMPDIR: SOCKETS, ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const said = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -106,7 +106,9 @@ describe('scoped-pool monitor --expect-plateau', () => {
     leak('leaky', 500);
     const child = monitor([redis().url, '--expect-plateau', '10', '--interval', '250']);
     expect(await child.ended).toBe(1);
-    expect(child.stderr()).toMatch(/^scoped-pool monitor: GROWING \+\d+ in 10 s; most: leaky \d+ \(\+\d+\)\n$/);
+    expect(child.stderr()).toMatch(
+      /^scoped-pool monitor: GROWING \+\d+ in 10 s; most: leaky \d+ \(\+\d+\); for lines of code: node --import \S+ app\.js\n$/,
+    );
   });
 });
 
@@ -127,6 +129,11 @@ describe('scoped-pool monitor, when something is wrong,', () => {
     expect([await child.ended, child.stdout().split('\n')[0]]).toEqual([0, expect.stringMatching(/^usage: scoped-pool monitor \[url\]/)]);
     const other = start(process.execPath, [join(folder, 'monitor/cli.js'), 'moniter']);
     expect([await other.ended, other.stderr()]).toEqual([2, expect.stringContaining('the command must be "monitor"')]);
+  });
+
+  it.each(['--help', '-h', 'help'])('tells its usage without a command, too: %s', async (word) => {
+    const child = start(process.execPath, [join(folder, 'monitor/cli.js'), word]);
+    expect([await child.ended, child.stdout(), child.stderr()]).toEqual([0, expect.stringMatching(/^usage: scoped-pool monitor /), '']);
   });
 
   it('ends with 3 when nothing listens there, or the host is unknown', async () => {

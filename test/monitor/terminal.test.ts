@@ -1,53 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findBinary } from '../../dev/server-process.ts';
 import { useCompiled } from '../support/compiled.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
-import { start } from './child.ts';
-
-const script = findBinary(['script']);
-/** The one of util-linux: others take no command. */
-const canScript = script !== undefined && execFileSync(script, ['--version'], { encoding: 'utf8' }).includes('util-linux');
+import { canScript, ENTER, LEAVE, linesOf, onTerminal as startOn } from './on-terminal.ts';
 
 const folder = useCompiled();
 const redis = useRedis({ fresh: true });
 const PATIENCE = { timeoutMs: 20_000 };
-const ENTER = '\x1b[?1049h\x1b[?25l';
-const LEAVE = '\x1b[?25h\x1b[?1049l';
 
-interface Conditions {
-  readonly env?: NodeJS.ProcessEnv;
-  readonly intervalMs?: number;
-}
-
-/** The monitor on a terminal of so many columns and rows. */
-async function onTerminal(columns: number, rows: number, { env = {}, intervalMs = 100 }: Conditions = {}) {
-  const own = mkdtempSync(join(tmpdir(), 'scoped-pool-terminal-'));
-  onTestFinished(() => rmSync(own, { recursive: true, force: true }));
-  const state = (name: string) => `stty -a > ${join(own, name)}`;
-  const monitor = `${process.execPath} ${join(folder, 'monitor/cli.js')} monitor ${redis().url} --interval ${intervalMs}`;
-  // Each of its parts has a file, so that it can be found from here.
-  const line = [
-    `stty cols ${columns} rows ${rows}; ${state('before')}; tty > ${join(own, 'tty')}`,
-    // 147 is what `fg` says of a job that was stopped; it is continued at once.
-    `${monitor} & echo $! > ${join(own, 'pid')}`,
-    `code=147; while [ $code = 147 ]; do fg > /dev/null; code=$?; echo "left with $code"; done; ${state('after')}; exit $code`,
-  ].join('; ');
-  const child = start(script ?? '', ['-qefc', `bash -mc '${line}'`, '/dev/null'], { TERM: 'xterm-256color', ...env });
-  const read = (name: string) => readFileSync(join(own, name), 'utf8').trim();
-  const screen = () => child.stdout().split('\x1b[H').at(-1)?.replaceAll('\x1b[K', '') ?? '';
-  await until(() => linesOf(screen()).some((text) => text.startsWith('name ')), PATIENCE);
-  const press = (keys: string) => child.process.stdin?.write(keys);
-  return { child, screen, press, read, tty: read('tty'), pid: Number(read('pid')) };
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const STYLES = /\x1b\[\d+m/g;
-const linesOf = (screen: string) => screen.replaceAll('\x1b[J', '').replaceAll(STYLES, '').split(/\r+\n/);
+const onTerminal = (columns: number, rows: number, conditions: Partial<Parameters<typeof startOn>[2]> = {}) =>
+  startOn(columns, rows, { folder, url: redis().url, ...conditions });
 
 describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
   it('draws in place, obeys keys, and gives the terminal back as it was', { timeout: 60_000 }, async () => {

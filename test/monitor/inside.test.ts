@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import type { OpeningFacts } from '../../src/inspect/openings.ts';
+import type { PoolReport, ProcessInspection } from '../../src/inspect/process.ts';
+import { type HolderRow, insideOf, NOBODY } from '../../src/monitor/inside.ts';
+import type { LeaseFacts, WaiterFacts } from '../../src/pool/report.ts';
+
+const lease = (facts: Partial<LeaseFacts>) => ({
+  scope: 'job',
+  exclusive: true,
+  heldMs: 0,
+  site: 'a.ts:1:1',
+  stack: ['a.ts:1:1'],
+  ...facts,
+});
+const waiter = (facts: Partial<WaiterFacts>) => ({
+  scope: 'job',
+  exclusive: true,
+  waitedMs: 0,
+  site: 'a.ts:1:1',
+  stack: ['a.ts:1:1'],
+  ...facts,
+});
+
+function pool(name: string, holding: { leases?: object[]; waiters?: object[]; stats?: object; health?: object }): PoolReport {
+  const { leases = [], waiters = [] } = holding;
+  const stats = { max: 10, inUse: leases.length, idle: 0, creating: 0, pending: waiters.length, timeouts: 0, leaked: 0, ...holding.stats };
+  const connections = leases.map((each) => ({ leases: [each] }));
+  return { pool: name, scope: 'app', stats, connections, waiters, health: { state: 'up', ...holding.health } } as unknown as PoolReport;
+}
+
+function process_(pid: number, pools: PoolReport[], openings: Partial<OpeningFacts>[] = []): ProcessInspection {
+  const roots = pools.map((each) => ({ pools: [each] }));
+  return { pid, thread: 0, script: '/srv/app.js', version: '1', uptimeMs: 5, roots, openings } as unknown as ProcessInspection;
+}
+
+const holder = (facts: Partial<HolderRow>): HolderRow => ({ scope: 'job', pid: 1, ageMs: 0, waits: false, exclusive: true, ...facts });
+
+const inside = (...inspections: ProcessInspection[]) => insideOf({ inspections, failures: new Map() });
+
+describe('insideOf', () => {
+  it('is nothing of nobody', () => {
+    expect(inside()).toEqual(NOBODY);
+  });
+
+  it('has a row for each process, and says who could not be asked', () => {
+    const { processes, failures } = insideOf({ inspections: [process_(7, [])], failures: new Map([['/a.sock', 'why']]) });
+    expect(processes).toEqual([{ pid: 7, thread: 0, script: '/srv/app.js', version: '1', uptimeMs: 5 }]);
+    expect(failures).toEqual([{ address: '/a.sock', reason: 'why' }]);
+  });
+
+  it('has a row for each pool: those for which somebody waits, then the fullest', () => {
+    const down = { state: 'down', error: 'why' };
+    const rows = inside(
+      process_(1, [pool('b', {}), pool('a', {}), pool('full', { leases: [lease({}), lease({})] })]),
+      process_(2, [pool('wanted', { waiters: [waiter({})], health: down, stats: { max: null } })]),
+    ).pools;
+    expect(rows.map(({ pid, pool: name }) => [pid, name])).toEqual([
+      [2, 'wanted'],
+      [1, 'full'],
+      [1, 'a'],
+      [1, 'b'],
+    ]);
+    expect(rows[0]).toEqual({
+      ...{ pid: 2, thread: 0, pool: 'wanted', scope: 'app', inUse: 0, idle: 0, creating: 0, max: null, pending: 1, timeouts: 0, leaked: 0 },
+      ...{ health: 'down', error: 'why' },
+    });
+  });
+
+  it('adds up who holds and who waits by pool and line, over all processes; the most held first', () => {
+    const rows = inside(
+      process_(1, [
+        pool('redis', {
+          leases: [lease({ heldMs: 9_999 }), lease({ heldMs: 31_000, scope: 'old' })],
+          waiters: [waiter({ waitedMs: 99_000 })],
+        }),
+      ]),
+      process_(2, [pool('redis', { leases: [lease({ heldMs: 10_000 })] }), pool('pg', { leases: [lease({ heldMs: 50_000 })] })]),
+    ).places;
+    expect(rows).toEqual([
+      {
+        ...{ pool: 'redis', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 3, grown: 1, waiting: 1 },
+        ...{ oldestMs: 31_000, scope: 'old', pid: 1, heldMs: 50_999 },
+        holders: [
+          holder({ ageMs: 31_000, scope: 'old' }),
+          holder({ ageMs: 10_000, pid: 2 }),
+          holder({ ageMs: 9_999 }),
+          holder({ ageMs: 99_000, waits: true }),
+        ],
+      },
+      {
+        ...{ pool: 'pg', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 1, grown: 0, waiting: 0 },
+        ...{ oldestMs: 50_000, scope: 'job', pid: 2, heldMs: 50_000 },
+        holders: [holder({ ageMs: 50_000, pid: 2 })],
+      },
+    ]);
+  });
+
+  it('names the ten oldest who hold at a line, and the ten who have waited longest', () => {
+    const ages = Array.from({ length: 12 }, (_, place) => place);
+    const [row] = inside(
+      process_(1, [
+        pool('redis', { leases: ages.map((heldMs) => lease({ heldMs })), waiters: ages.map((waitedMs) => waiter({ waitedMs })) }),
+      ]),
+    ).places;
+    const named = ages.slice(2).reverse();
+    expect(row?.holders.map(({ ageMs, waits }) => [waits, ageMs])).toEqual([
+      ...named.map((age) => [false, age]),
+      ...named.map((age) => [true, age]),
+    ]);
+  });
+
+  it('begins with the line that goes on taking, though others have held more for hours', () => {
+    const held = ['a.ts:1:1', 'b.ts:1:1', undefined].map((site) => lease({ site, heldMs: 3_600_000 }));
+    const leaking = [500, 1_000, 2_500].map((heldMs) => lease({ site: 'leak.ts:1:1', heldMs }));
+    const rows = inside(process_(1, [pool('redis', { leases: [...held, ...leaking] })])).places;
+    expect(rows.map(({ site }) => site)).toEqual(['leak.ts:1:1', 'a.ts:1:1', 'b.ts:1:1', undefined]);
+  });
+
+  it('tells of a line that only waits by who has waited longest, and keeps apart who was not sampled', () => {
+    const waiters = [waiter({ waitedMs: 1 }), waiter({ waitedMs: 5, scope: 'first' }), waiter({ site: undefined, stack: [] })];
+    const rows = inside(process_(1, [pool('redis', { waiters })])).places;
+    expect(rows).toMatchObject([
+      { site: 'a.ts:1:1', leases: 0, waiting: 2, oldestMs: 5, scope: 'first', heldMs: 0 },
+      { site: undefined, waiting: 1 },
+    ]);
+  });
+
+  it('adds up what opens connections by line; those that opened the most of late first', () => {
+    const opening = (facts: Partial<OpeningFacts>) => ({
+      site: 'a.ts:1:1',
+      stack: ['a'],
+      server: 'h:1',
+      opened: 1,
+      grown: 0,
+      lastMs: 500,
+      ...facts,
+    });
+    const rows = inside(
+      process_(1, [], [opening({ opened: 5, grown: 1 }), opening({ site: 'many.ts:1:1', opened: 90 }), opening({ site: 'few.ts:1:1' })]),
+      process_(2, [], [opening({ opened: 2, grown: 2, lastMs: 100, server: 'h:2' })]),
+    ).openings;
+    expect(rows).toEqual([
+      { site: 'a.ts:1:1', stack: ['a'], server: 'h:2', opened: 7, grown: 3, lastMs: 100, pid: 2 },
+      { site: 'many.ts:1:1', stack: ['a'], server: 'h:1', opened: 90, grown: 0, lastMs: 500, pid: 1 },
+      { site: 'few.ts:1:1', stack: ['a'], server: 'h:1', opened: 1, grown: 0, lastMs: 500, pid: 1 },
+    ]);
+  });
+});
