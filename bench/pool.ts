@@ -5,6 +5,7 @@ import { Lease } from '../src/pool/lease.ts';
 import { rulesOf } from '../src/pool/options.ts';
 import { type BenchOptions, type BenchResult, interleave, ratio, type Subject } from './bench.ts';
 import { type Contender, effect, floor, LIMIT, nodeRedis, ours, peers } from './peers/pools.ts';
+import { type Silence, silence, tooLoud } from './pool/silence.ts';
 
 /** How many want a resource at a time in the contended case. */
 const USERS = 100;
@@ -19,7 +20,7 @@ interface Bytes {
 
 const instantly = async () => {};
 
-/** What a pool itself costs, on a resource that does nothing: acquire and release, a function, 100 users on 10 resources, heap. */
+/** What a pool itself costs, on a resource that does nothing: acquire and release, a function, 100 users on 10 resources, heap, events. */
 export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
   const rounds = quick ? 15 : 25;
   const loops = quick ? 2_000 : 10_000;
@@ -35,7 +36,9 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
       const used = await interleave(contenders.map(using), { rounds, loops });
       const contended = await interleave(contenders.map(contending), { rounds, loops });
       for (const contender of contenders) await contender.close();
-      return report(contenders, { alone, used, contended }, bytes);
+      // Last: channels that were listened to once are slower ever after.
+      const events = await silence({ rounds, loops: quick ? 4_000 : loops });
+      return report(contenders, { alone, used, contended }, bytes, events);
     });
   } finally {
     await server.stop();
@@ -44,7 +47,7 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
 
 type Times = Readonly<Record<'alone' | 'used' | 'contended', readonly number[]>>;
 
-function report(contenders: readonly Contender[], times: Times, bytes: Bytes): BenchResult {
+function report(contenders: readonly Contender[], times: Times, bytes: Bytes, events: Silence): BenchResult {
   const at = (name: string, kind: keyof Times) => times[kind][contenders.findIndex((contender) => contender.name === name)];
   const bestPeer = (kind: keyof Times) =>
     Math.min(...times[kind].filter((_, place) => !/floor|scoped/.test(contenders[place]?.name ?? '')));
@@ -62,8 +65,11 @@ function report(contenders: readonly Contender[], times: Times, bytes: Bytes): B
     exclusive_vs_best_peer: ratio(at('scoped-pool, exclusive', 'alone'), bestPeer('alone')),
     contended_vs_best_peer: ratio(at('scoped-pool, exclusive', 'contended'), bestPeer('contended')),
     contended_vs_generic_pool: ratio(at('scoped-pool, exclusive', 'contended'), at('generic-pool', 'contended')),
+    silent_channels: ratio(events.silent, 1),
+    silent_same_code: ratio(events.same, 1),
+    observed_vs_silent: ratio(events.observed, 1),
   };
-  return { rows, figures: { ratios, bytes } };
+  return { rows, figures: { ratios, bytes }, failure: tooLoud(events) };
 }
 
 function using({ use }: Contender): Subject {
