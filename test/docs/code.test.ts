@@ -54,6 +54,7 @@ function moduleOf({ code }: Block): string {
     .replaceAll('redis://127.0.0.1:7000', cluster().masters[0]?.url ?? '')
     .replaceAll('port: 6379', `port: ${port}`)
     .replaceAll('listen(3000)', 'listen(0)')
+    .replaceAll('{ port: 9464 }', '{ preventServerStart: true }')
     .replaceAll('process.exit(1)', '{}');
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { get } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Scope } from 'scoped-pool';
@@ -38,12 +39,13 @@ function request(port: number, path: string) {
 describe('examples', () => {
   it('are each run below, or in a file of their own', () => {
     const files = readdirSync(folder).sort();
-    const own = ['fan-out', 'http-server', 'http.ts', 'postgres.ts'];
+    const own = ['fan-out', 'http-server', 'http.ts', 'leak.ts', 'postgres.ts'];
     const names = [
       'limits',
       'log-to-queue',
       'nestjs',
       'produce-in-job',
+      'prometheus',
       'request-handler',
       'resources',
       'sandbox',
@@ -149,6 +151,23 @@ describe('examples', () => {
     await until(() => heldIn(scope) === 1);
     await redis().observer.rpush('example:news', 'it works');
     expect(await waiting.text).toBe('it works\n');
+    await close();
+  });
+
+  it('prometheus.ts: shows what is open and what has happened', async () => {
+    const { main } = await import('../../examples/prometheus.ts');
+    const { http, close } = main();
+    await once(http, 'listening');
+    const { port } = http.address() as AddressInfo;
+    expect(await request(port, '/').text).toBe('visit 1\n');
+    expect(await request(port, '/').text).toBe('visit 2\n');
+    const said = (await request(port, '/metrics').text).split('\n');
+    const lines = ['connections{pool="redis",state="idle"} 1', 'connections{pool="redis",state="used"} 0'];
+    const limits = ['connections_limit{pool="redis"} 5', 'pending_requests{pool="redis"} 0', 'connections_created_total{pool="redis"} 1'];
+    // The second waits, too: for a look at the connection that was idle.
+    const times = ['create', 'wait', 'use'].map((verb) => `connection_${verb}_seconds_count{pool="redis"} ${verb === 'create' ? 1 : 2}`);
+    expect(said).toEqual(expect.arrayContaining([...lines, ...limits, ...times].map((line) => `scoped_pool_${line}`)));
+    expect(said).toContain('# TYPE scoped_pool_acquire_timeouts_total counter');
     await close();
   });
 

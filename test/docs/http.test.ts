@@ -102,8 +102,9 @@ describe('a server that closes connections', () => {
         else if (socket) await once(socket.end(), 'finish');
         expect(await pool.use(get)).toBe('hello');
       }
-      // One for each that was closed, and no more.
-      expect(accepted).toBe(21);
+      // One for each that was closed, and hardly more: on a busy machine the server may close one that idles.
+      expect(accepted).toBeGreaterThanOrEqual(21);
+      expect(accepted).toBeLessThan(25);
     }, one);
   });
 

@@ -38,6 +38,13 @@ describe('README.md', () => {
     expect(linked).toEqual(expect.arrayContaining(pages.map((page) => `docs/${page}`)));
   });
 
+  it('says before its first code how to find the line that opens connections', () => {
+    const [first = ''] = read('README.md').split('```ts');
+    expect(first).toContain('node --import scoped-pool/inspect/register app.js');
+    expect(first).toContain('npx scoped-pool monitor');
+    expect(linksOf(first)).toContain('docs/monitor.md');
+  });
+
   it('names every entry of the package', () => {
     const entries = Object.keys(JSON.parse(read('package.json')).exports).filter((entry) => entry !== './package.json');
     for (const entry of entries) expect(read('README.md')).toContain(`'${entry.replace('.', 'scoped-pool')}'`);

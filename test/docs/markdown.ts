@@ -13,6 +13,8 @@ export const GUIDES = [
   'docs/http.md',
   'docs/pubsub.md',
   'docs/sources.md',
+  'docs/inspect.md',
+  'docs/metrics.md',
 ];
 
 /** A file of the repository, as text. */

@@ -1,6 +1,8 @@
 import { definePool, resume, Scope, ScopedPoolError, supervise, withRoot } from 'scoped-pool';
 import { handleSignals, scopeWorker, shutdown, type WorkerLike } from 'scoped-pool/bullmq';
 import { scopeListener } from 'scoped-pool/http';
+import { serveInspection } from 'scoped-pool/inspect';
+import { type ObserveOptions, observe } from 'scoped-pool/otel';
 import { createSubscriber, publishFrom, subscribeTo } from 'scoped-pool/pubsub';
 import { consumerGroup, defineRedisPool, redisStream } from 'scoped-pool/redis';
 import { describe, expect, it } from 'vitest';
@@ -35,6 +37,10 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   'option of defineRedisPool': {
     declared: ['ConnectionOptions', 'RedisPoolOptions'].map((name) => ['src/redis/options.ts', name] as const),
     refuse: (options) => defineRedisPool('refused', options),
+  },
+  'option of serveInspection': {
+    declared: [['src/inspect/server.ts', 'InspectionOptions']],
+    refuse: (options) => serveInspection(options),
   },
   'option of createSubscriber': {
     declared: [
@@ -73,6 +79,10 @@ const TABLES: Readonly<Record<string, { readonly declared: readonly (readonly [s
   'option of consumerGroup': {
     declared: [['src/redis/stream/options.ts', 'ConsumerGroupOptions']],
     refuse: (options) => consumerGroup(defineRedisPool('refusing-streams'), 'key', { group: 'a', consumer: 'b', ...options }),
+  },
+  'option of observe': {
+    declared: [['src/integrations/otel/observe.ts', 'ObserveOptions']],
+    refuse: (options) => observe(options as ObserveOptions),
   },
   'option of retry': {
     declared: [['src/redis/retry.ts', 'RetryOptions']],
