@@ -46,11 +46,12 @@ export function startOnTerminal(columns: number, rows: number, { folder, url, en
   ].join('; ');
   const child = start(script ?? '', ['-qefc', `bash -mc '${line}'`, '/dev/null'], { TERM: 'xterm-256color', ...env });
   const read = (name: string) => readFileSync(join(own, name), 'utf8').trim();
-  const screen = () => child.stdout().split('\x1b[H').at(-1)?.replaceAll('\x1b[K', '') ?? '';
+  /** The last picture that has come whole: a large one comes in pieces. */
+  const screen = () => child.stdout().split('\x1b[J').at(-2)?.split('\x1b[H').at(-1)?.replaceAll('\x1b[K', '') ?? '';
   const press = (keys: string) => child.process.stdin?.write(keys);
   return { child, screen, press, read };
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const STYLES = /\x1b\[\d+m/g;
-export const linesOf = (screen: string) => screen.replaceAll('\x1b[J', '').replaceAll(STYLES, '').split(/\r+\n/);
+export const linesOf = (screen: string) => screen.replaceAll(STYLES, '').split(/\r+\n/);

@@ -89,10 +89,10 @@ describe('after a standstill', () => {
       await pool.use(() => {});
       standStill();
       expect(pool.tryAcquire()).toBeUndefined();
-      await until(() => asked.length > 0 && pool.stats().idle === 1);
-      const lease = pool.tryAcquire();
-      expect(lease?.resource.id).toBe(1);
-      lease?.release();
+      // On a busy machine the process may stand still once more, and its checks begin anew.
+      const lease = await until(() => asked.length > 0 && pool.tryAcquire());
+      expect(lease.resource.id).toBe(1);
+      lease.release();
     });
   });
 
