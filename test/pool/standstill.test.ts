@@ -89,7 +89,7 @@ describe('after a standstill', () => {
       await pool.use(() => {});
       standStill();
       expect(pool.tryAcquire()).toBeUndefined();
-      // On a busy machine the process may stand still once more, and its checks begin anew.
+      // The next check is due 10 ms later: on a busy machine before anybody asks here.
       const lease = await until(() => asked.length > 0 && pool.tryAcquire());
       expect(lease.resource.id).toBe(1);
       lease.release();
