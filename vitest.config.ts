@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { SecondTries } from './test/support/second-tries.ts';
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
@@ -23,6 +24,9 @@ export default defineConfig({
   },
   test: {
     execArgv: ['--expose-gc'],
+    // Clocks, processes and servers are real, and the machine may have other work to do.
+    retry: 1,
+    reporters: ['default', new SecondTries()],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Most of them wait, for timeouts and for servers that are killed: with one worker fewer than cores, as by default, two
