@@ -1,9 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { runInThisContext } from 'node:vm';
 import { Queue, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { createSubscriber } from 'scoped-pool/pubsub';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { startCluster } from '../../dev/redis-cluster.ts';
+import { startSentinels } from '../../dev/redis-sentinel.ts';
 import { definePool, withRoot } from '../../src/index.ts';
 import { inspectProcess } from '../../src/inspect/index.ts';
 import { openings } from '../../src/inspect/openings.ts';
@@ -60,6 +63,29 @@ describe('openings', () => {
     expect(at(queueAt)).toMatchObject([{ opened: 1 }]);
     expect(at(queueAt + 1)).toMatchObject([{ opened: 2 }]);
     await Promise.all([queue.close(), worker.close()]);
+  });
+
+  it('names the line of the command for which a client of a cluster opens a connection to a node', { timeout: 60_000 }, async () => {
+    const cluster = await startCluster();
+    onTestFinished(() => cluster.stop());
+    const nodes = cluster.masters.map(({ host, port }) => ({ host, port }));
+    const client = new Cluster(nodes);
+    await once(client, 'ready');
+    const before = line() + 1;
+    for (let n = 0; n < 50; n++) await client.set(`key ${n}`, n);
+    // The first connection serves to find the nodes, and is opened by nobody's line.
+    expect(at(before)).toMatchObject([{ opened: expect.toSatisfy((opened) => opened >= 1 && opened <= 3) }]);
+    client.disconnect();
+  });
+
+  it('names the line of a client that asks sentinels', { timeout: 60_000 }, async () => {
+    const { name, sentinels, stop } = await startSentinels();
+    onTestFinished(stop);
+    const before = line() + 1;
+    const client = new Redis({ name, sentinels: sentinels.map(({ host, port }) => ({ host, port })) });
+    await client.ping();
+    expect(at(before).length).toBe(1);
+    client.disconnect();
   });
 
   it('does not count what connects again', async () => {
