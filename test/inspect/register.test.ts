@@ -11,6 +11,8 @@ import { start } from '../monitor/child.ts';
 import { useCompiled } from '../support/compiled.ts';
 import { until } from '../support/until.ts';
 
+/** Until a process has started. */
+const PATIENCE = { timeoutMs: 20_000 };
 const folder = useCompiled();
 
 /** Starts a program, which lies outside the library, with the register; each with sockets of its own. */
@@ -39,7 +41,7 @@ const HOLDING = `
 describe('scoped-pool/inspect/register', () => {
   it('prints what is open whenever SIGUSR2 comes, and serves it, in a program that knows nothing of it', async () => {
     const { child, sockets } = run(HOLDING, 'holding.mjs');
-    await until(() => child.stdout().includes('holding') && sockets().length === 1);
+    await until(() => child.stdout().includes('holding') && sockets().length === 1, PATIENCE);
     for (let times = 1; times <= 2; times++) {
       child.process.kill('SIGUSR2');
       await until(() => child.stderr().match(/^root app, open/gm)?.length === times);
@@ -57,7 +59,7 @@ describe('scoped-pool/inspect/register', () => {
       HOLDING.replace("console.log('holding')", "setInterval(() => console.log('holding'), 10)"),
       'unread.mjs',
     );
-    await until(() => child.stdout().includes('holding') && sockets().length === 1);
+    await until(() => child.stdout().includes('holding') && sockets().length === 1, PATIENCE);
     child.process.stderr?.destroy();
     child.process.kill('SIGUSR2');
     child.process.kill('SIGUSR2');
@@ -71,7 +73,7 @@ describe('scoped-pool/inspect/register', () => {
     const waiting = (end: string) => `console.log('here'); process.stdin.once('data', () => { ${end}; });`;
     for (const end of ['process.exit(3)', "throw new Error('failed')"]) {
       const { child, sockets } = run(waiting(end), 'exit.mjs');
-      await until(() => child.stdout().includes('here') && sockets().length === 1);
+      await until(() => child.stdout().includes('here') && sockets().length === 1, PATIENCE);
       child.process.stdin?.write('\n');
       expect(await child.ended).toBe(end.startsWith('throw') ? 1 : 3);
       expect(sockets()).toEqual([]);
@@ -118,7 +120,7 @@ describe('serveInspection in processes of their own', () => {
 
   it('ends with the program, though somebody is still connected', async () => {
     const { child, sockets } = run("console.log('here'); process.stdin.once('data', () => process.stdin.destroy());", 'connected.mjs');
-    await until(() => child.stdout().includes('here') && sockets().length === 1);
+    await until(() => child.stdout().includes('here') && sockets().length === 1, PATIENCE);
     const socket = connect(sockets()[0] ?? '');
     const cut = new Promise((resolve) => socket.once('close', resolve).on('error', () => {}));
     await once(socket, 'connect');
