@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 import { SecondTries } from './test/support/second-tries.ts';
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
@@ -32,6 +33,7 @@ export default defineConfig({
     // Most of them wait, for timeouts and for servers that are killed: with one worker fewer than cores, as by default, two
     // cores would be mostly idle, and with two half idle.
     maxWorkers: Math.max(3, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     // One server given by REDIS_URL serves all files, whose counts would disturb each other.
     fileParallelism: !process.env.REDIS_URL,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },

@@ -1,18 +1,18 @@
 import { startRedis } from '../dev/redis-server.ts';
-import { type BenchOptions, type BenchResult, median, type Rounds, ratio } from './bench.ts';
+import { type BenchOptions, type BenchResult, median, ratio } from './bench.ts';
 import type { Cost } from './bullmq/child.ts';
 import { measure } from './bullmq/crew.ts';
 import { BARE, PARTS, STORAGE, type Subject, sending, WRAPPED } from './bullmq/subjects.ts';
-import type { Outcome } from './crew.ts';
+import type { Outcome, Turns } from './crew.ts';
 
 interface Plan {
   readonly subjects: readonly Subject[];
   readonly concurrencies: readonly number[];
   /** Of jobs that do nothing. */
-  readonly idle: Rounds & { readonly starts: number };
+  readonly idle: Turns;
   /** How many commands the jobs of a further run send each. */
   readonly commands: readonly number[];
-  readonly sending: Rounds & { readonly starts: number };
+  readonly sending: Turns;
 }
 
 const MAIN = [BARE, STORAGE, WRAPPED];
@@ -20,17 +20,17 @@ const MAIN = [BARE, STORAGE, WRAPPED];
 const QUICK: Plan = {
   subjects: MAIN,
   concurrencies: [10, 100],
-  idle: { starts: 2, rounds: 10, loops: 2_000 },
+  idle: { starts: 1, rounds: 3, warmUp: 500, loops: 500 },
   commands: [],
-  sending: { starts: 1, rounds: 0, loops: 0 },
+  sending: { starts: 1, rounds: 0, warmUp: 0, loops: 0 },
 };
 
 const FULL: Plan = {
   subjects: [...MAIN, ...PARTS],
   concurrencies: [10, 100],
-  idle: { starts: 6, rounds: 12, loops: 20_000 },
+  idle: { starts: 6, rounds: 12, warmUp: 10_000, loops: 20_000 },
   commands: [1, 10],
-  sending: { starts: 5, rounds: 10, loops: 5_000 },
+  sending: { starts: 5, rounds: 10, warmUp: 10_000, loops: 5_000 },
 };
 
 /** What jobs were like in a run, and what they took. */

@@ -6,8 +6,8 @@ import { bareOf, partsOf, type Subject, scopedOf, storageOf } from './http/subje
 const FRAMEWORKS = ['express', 'fastify'] as const;
 const MAIN = FRAMEWORKS.flatMap((framework) => [bareOf(framework), storageOf(framework), scopedOf(framework)]);
 
-const QUICK: Case = { subjects: MAIN, starts: 1, rounds: 10, loops: 3_000 };
-const FULL: Case = { subjects: [...MAIN, ...FRAMEWORKS.flatMap(partsOf)], starts: 4, rounds: 12, loops: 20_000 };
+const QUICK: Case = { subjects: MAIN, starts: 1, rounds: 3, warmUp: 1_000, loops: 1_000 };
+const FULL: Case = { subjects: [...MAIN, ...FRAMEWORKS.flatMap(partsOf)], starts: 4, rounds: 12, warmUp: 10_000, loops: 20_000 };
 
 /** What a scope per request costs where the handler takes no lease: processor time of the server, and requests per second. */
 export async function bench({ quick }: BenchOptions): Promise<BenchResult> {

@@ -4,21 +4,18 @@ import { answerOf, endChild, type Member, type Outcome, startChild, type Turns, 
 import type { Assignment, Cost, Report } from './child.ts';
 import type { Subject } from './subjects.ts';
 
-/** Jobs that each process does before it is measured. */
-const WARM_UP = 10_000;
-
 /** Jobs are added so many at a time. */
 const BATCH = 1_000;
 
 /** Who is measured, and how. */
-export interface Case extends Omit<Turns, 'warmUp'> {
+export interface Case extends Turns {
   readonly subjects: readonly Subject[];
   readonly concurrency: number;
 }
 
 export function measure(url: string, { subjects, concurrency, ...turns }: Case): Promise<Outcome<Cost>> {
   const start = () => Promise.all(subjects.map((subject) => WorkerProcess.start(subject, url, concurrency)));
-  return takeTurns(start, { ...turns, warmUp: WARM_UP });
+  return takeTurns(start, turns);
 }
 
 let queues = 0;

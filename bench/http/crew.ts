@@ -4,8 +4,6 @@ import { answerOf, endChild, type Member, type Outcome, startChild, type Turns, 
 import type { Answer, Question } from './child.ts';
 import type { Subject } from './subjects.ts';
 
-/** Requests that each process answers before it is measured. */
-const WARM_UP = 10_000;
 const CONNECTIONS = 20;
 /** It looks so often whether all have been answered. */
 const SAMPLE_MS = 20;
@@ -17,12 +15,12 @@ export interface Cost {
 }
 
 /** Who is measured, and how. */
-export interface Case extends Omit<Turns, 'warmUp'> {
+export interface Case extends Turns {
   readonly subjects: readonly Subject[];
 }
 
 export function measure({ subjects, ...turns }: Case): Promise<Outcome<Cost>> {
-  return takeTurns(() => Promise.all(subjects.map(ServerProcess.start)), { ...turns, warmUp: WARM_UP });
+  return takeTurns(() => Promise.all(subjects.map(ServerProcess.start)), turns);
 }
 
 class ServerProcess implements Member<Cost> {
