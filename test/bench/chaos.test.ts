@@ -1,14 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Account, QUEUE } from '../../bench/chaos/account.ts';
 import { type Findings, failureOf } from '../../bench/chaos/verdict.ts';
 import { RedisConnectionError } from '../../src/index.ts';
+import { useTools } from '../support/compiled.ts';
 import { useRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -96,15 +96,8 @@ describe('the account of the chaos bench', () => {
   });
 });
 
-// A child runs no TypeScript on Node 20; in the repository, so that what is compiled finds its packages.
 describe('npm run bench -- chaos', () => {
-  const root = join(import.meta.dirname, '../..');
-  const build = join(root, '.cache', `bench-test-${process.pid}`);
-
-  beforeAll(() => {
-    execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-  }, 120_000);
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  const build = useTools();
 
   it('ends with 1 and says what it has found when somebody counts what nobody has sent', { timeout: 120_000 }, async () => {
     const bench = spawn(process.execPath, [join(build, 'bench/main.js'), 'chaos', '--seconds', '5', '--verbose', '--json']);

@@ -1,19 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Figures } from '../../demo/judge.ts';
+import { useTools } from '../support/compiled.ts';
 
-const root = join(import.meta.dirname, '../..');
-// In the repository, so that what is compiled finds its packages.
-const build = join(root, '.cache', `demo-test-${process.pid}`);
-
-beforeAll(() => {
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-}, 120_000);
-afterAll(() => rmSync(build, { recursive: true, force: true }));
+const build = useTools();
 
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   return spawn(process.execPath, [join(build, 'demo/main.js'), ...args], { env: { ...process.env, ...env } });

@@ -1,9 +1,8 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll } from 'vitest';
+import { useTools } from './compiled.ts';
 
 /** How a bench has ended. */
 interface Ended {
@@ -15,13 +14,7 @@ interface Ended {
 
 /** `npm run bench -- …args --json`, for one test file: a child runs no TypeScript on Node 20. */
 export function useBench(): (args: readonly string[], env?: NodeJS.ProcessEnv) => Promise<Ended> {
-  const root = join(import.meta.dirname, '../..');
-  // In the repository, so that what is compiled finds its packages.
-  const build = join(root, '.cache', `bench-${process.pid}-${Date.now()}`);
-  beforeAll(() => {
-    execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
-  }, 120_000);
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  const build = useTools();
   return async (args, env = {}) => {
     const options = ['--expose-gc', join(build, 'bench/main.js'), ...args, '--json'];
     const child = spawn(process.execPath, options, { env: { ...process.env, ...env } });

@@ -24,7 +24,7 @@ const HOUR_MS = 3_600_000;
 export function useCompiled(): string {
   const folder = mkdtempSync(join(tmpdir(), 'scoped-pool-test-'));
   beforeAll(() => {
-    cpSync(compiledOnce(), folder, { recursive: true });
+    cpSync(compiledOnce('tsconfig.build.json', ['src']), folder, { recursive: true });
     const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './'));
     // Programs in the folder may import the library by its name.
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ name, type, exports }));
@@ -34,13 +34,26 @@ export function useCompiled(): string {
   return folder;
 }
 
-/** The compiled sources as they are now: for all files of tests, which want the same, only the first compiles. */
-function compiledOnce(): string {
-  const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+/** Benches, demo and examples with the library that they import, for Node 20 runs no TypeScript: their folder. For one test file. */
+export function useTools(): string {
+  // In the repository, so that what is compiled finds its packages.
+  const folder = join(root, '.cache', `tools-${process.pid}-${Date.now()}`);
+  beforeAll(() => {
+    cpSync(compiledOnce('tsconfig.tools.json', ['src', 'bench', 'demo', 'dev', 'examples']), folder, { recursive: true });
+  }, 120_000);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The sources as they are now, compiled: for all files of tests, which want the same, only the first compiles. */
+function compiledOnce(project: string, folders: readonly string[]): string {
+  const sources = folders
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
+    .filter((each) => each.isFile());
   const hash = createHash('sha256').update(process.version);
   for (const { parentPath, name } of sources) hash.update(join(parentPath, name)).update(readFileSync(join(parentPath, name)));
-  for (const name of ['tsconfig.json', 'tsconfig.build.json']) hash.update(readFileSync(join(root, name)));
-  const caches = join(root, '.cache/compiled');
+  for (const name of ['tsconfig.json', project]) hash.update(name).update(readFileSync(join(root, name)));
+  const caches = join(root, '.cache/compiled', project);
   const cached = join(caches, hash.digest('hex').slice(0, 16));
   if (existsSync(cached)) return cached;
   mkdirSync(caches, { recursive: true });
@@ -50,7 +63,7 @@ function compiledOnce(): string {
     if (Date.now() - mtimeMs > HOUR_MS) rmSync(old, { recursive: true, force: true });
   }
   const fresh = mkdtempSync(join(caches, 'fresh-'));
-  compile('tsconfig.build.json', '--declarationMap', 'false', '--outDir', fresh);
+  compile(project, '--declarationMap', 'false', '--outDir', fresh);
   try {
     renameSync(fresh, cached);
   } catch {

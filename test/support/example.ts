@@ -1,7 +1,8 @@
-import { type ChildProcessWithoutNullStreams, execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { beforeAll } from 'vitest';
+import { useTools } from './compiled.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -14,14 +15,11 @@ export function useExampleWithPage(page: string): string {
 
 /** Builds the examples for one test file, the library, and what starts them. @returns the folder. */
 export function useExamples(): string {
-  // In the repository, so that what is compiled finds its packages.
-  const build = join(root, '.cache', `example-test-${process.pid}-${Date.now()}`);
+  const build = useTools();
   beforeAll(() => {
-    execFileSync('npx', ['tsc', '-p', 'tsconfig.tools.json', '--outDir', build], { cwd: root });
     const { name, type, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8').replaceAll('./dist/', './src/'));
     writeFileSync(join(build, 'package.json'), JSON.stringify({ name, type, exports }));
-  }, 120_000);
-  afterAll(() => rmSync(build, { recursive: true, force: true }));
+  });
   return build;
 }
 
