@@ -31,7 +31,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Most of them wait, for timeouts and for servers that are killed: with one worker fewer than cores, as by default, two
-    // cores would be mostly idle. On two, four took 8.7 minutes, three 12.3.
+    // cores would be mostly idle; four files at a time use 1.5 of two.
     maxWorkers: Math.max(4, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     // One server given by REDIS_URL serves all files, whose counts would disturb each other.

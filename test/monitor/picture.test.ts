@@ -3,6 +3,7 @@ import { ageText } from '../../src/inspect/age.ts';
 import { factsOf, observe } from '../../src/monitor/history.ts';
 import { NOBODY } from '../../src/monitor/inside.ts';
 import { picture, type Setting, still } from '../../src/monitor/picture.ts';
+import { ageText as ageOnPage } from '../../src/monitor/web/page/age.ts';
 import { logLine, placeText } from '../../src/monitor/wording.ts';
 import { INSIDE, leaking, NAMES, nameFacts, placeRow, poolRow, sampleAt } from './support.ts';
 
@@ -286,6 +287,6 @@ it.each([
   [3_599, '59m'],
   [7_200, '2h'],
   [200_000, '2d'],
-])('%d seconds are %s', (seconds, text) => {
-  expect(ageText(seconds)).toBe(text);
+])('%d seconds are %s, also on the page', (seconds, text) => {
+  expect([ageText(seconds), ageOnPage(seconds)]).toEqual([text, text]);
 });

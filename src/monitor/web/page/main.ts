@@ -1,7 +1,8 @@
+import { ageText } from './age.ts';
 import { Charts } from './charts.ts';
 import { BEAT_MS, type Entry, MOST_ENTRIES, MOST_POINTS, type News, type Point, type Shot } from './messages.ts';
 import { Tables } from './tables.ts';
-import { ageText, element, make, numberText, setText } from './text.ts';
+import { element, make, numberText, setText } from './text.ts';
 
 const MOODS = { growing: 'bad', plateau: 'good', watching: 'wait' };
 const SILENCE_MS = 4 * BEAT_MS;

@@ -1,7 +1,8 @@
+import { ageText } from './age.ts';
 import type { NameRow, OpeningRow, PlaceRow, PoolRow, Shot } from './messages.ts';
 import { sortedBy } from './order.ts';
 import { type Column, Table } from './table.ts';
-import { ageText, element, make } from './text.ts';
+import { element, make } from './text.ts';
 
 const NAMES: readonly Column<NameRow>[] = [
   { head: 'name', look: 'long', text: ({ name }) => name, field: 'name' },
