@@ -203,10 +203,20 @@ describe.each(VERSIONS)('limits of a worker on %s', (_, module) => {
       const pool = bull.pool();
       const queue = await bull.queue();
       const gate = new Gate();
-      const hold = () => pool.use(() => gate.opened, { acquireTimeoutMs: 30 });
+      const held = new Gate();
+      const hold = ({ data }: Job) =>
+        pool.use(
+          () => {
+            held.open();
+            return gate.opened;
+          },
+          { acquireTimeoutMs: data.patienceMs },
+        );
       const worker = scopeWorker(await bull.worker(queue, hold, { concurrency: 2 }), { scope, limits: { redis: 1 } });
       const outcomes = outcomesOf(worker);
-      await queue.addBulk(Array.from({ length: 2 }, () => ({ name: 'job', data: {} })));
+      await queue.add('job', { patienceMs: 20_000 });
+      await held.opened;
+      await queue.add('job', { patienceMs: 30 });
       await until(() => outcomes.failed.size === 1);
       const [error] = [...outcomes.failed.values()].flat() as { code: string; message: string }[];
       expect(error?.code).toBe('ERR_POOL_ACQUIRE_TIMEOUT');

@@ -44,7 +44,8 @@ const PROCESSOR = (url: string) => `
       currentScope().root.onClose(() => writeFileSync(new URL('closed-' + child, import.meta.url), ''));
       const { signal } = currentScope();
       await pool.set('begun', child);
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      // It may be cancelled before the answer to SET is here.
+      await new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', resolve)));
       return { reason: String(signal.reason?.cause ?? signal.reason) };
     },
     ignore: async () => {
