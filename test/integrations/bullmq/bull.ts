@@ -12,11 +12,16 @@ export type Worker = newest.Worker;
 export type Queue = newest.Queue;
 export type Job = newest.Job;
 
-/** Both major versions; one where the test run has put 5 in the place of the newest. The few types that differ are not used here. */
-export const VERSIONS: readonly (readonly [string, BullMQ])[] = [
-  ...((newest.Worker as unknown) === five.Worker ? [] : ([['bullmq 6', newest]] as const)),
-  ['bullmq 5', five as unknown as BullMQ],
-];
+type Version = readonly [name: string, module: BullMQ];
+
+// The few types that differ are not used here.
+const FIVE: Version = ['bullmq 5', five as unknown as BullMQ];
+
+/** The newest, with the newest ioredis; in the run that has put 5 in the place of both, 5. */
+export const VERSIONS: readonly Version[] = [(newest.Worker as unknown) === five.Worker ? FIVE : ['bullmq 6', newest]];
+
+/** The newest and 5, whichever ioredis the run has. */
+export const BOTH_VERSIONS: readonly Version[] = [...VERSIONS.filter((version) => version !== FIVE), FIVE];
 
 /** What became of the jobs of a worker. */
 export interface Outcomes {

@@ -4,12 +4,12 @@ import { scopeWorker } from 'scoped-pool/bullmq';
 import { afterEach, describe, expect, it } from 'vitest';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
-import { Bull, outcomesOf, type Processor, settled, VERSIONS } from './bull.ts';
+import { BOTH_VERSIONS, Bull, outcomesOf, type Processor, settled } from './bull.ts';
 
 const redis = useRedis();
 const COMMANDS = 100;
 
-describe.each(VERSIONS)('connections of %s', (_, module) => {
+describe.each(BOTH_VERSIONS)('connections of %s', (_, module) => {
   const bull = new Bull(module, redis);
 
   /** Runs jobs, and counts what BullMQ opens by itself, what the jobs open, and what is left of that after close(). */

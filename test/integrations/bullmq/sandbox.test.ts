@@ -9,7 +9,7 @@ import { useCompiled } from '../../support/compiled.ts';
 import { type Program, startProgram } from '../../support/program.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
-import { Bull, outcomesOf, type Processor, type Queue, settled, VERSIONS, type Worker } from './bull.ts';
+import { BOTH_VERSIONS, Bull, outcomesOf, type Processor, type Queue, settled, type Worker } from './bull.ts';
 
 const redis = useRedis();
 const folder = useCompiled();
@@ -156,7 +156,7 @@ const KINDS = [
   ['threads', true],
 ] as const;
 
-describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
+describe.each(BOTH_VERSIONS)('scopeSandbox() with %s', (version, module) => {
   const bull = new Bull(module, redis);
 
   describe.each(KINDS)('in %s', (_kind, useWorkerThreads) => {
@@ -304,25 +304,27 @@ describe.each(VERSIONS)('scopeSandbox() with %s', (version, module) => {
       expect([program.child.exitCode, program.child.signalCode]).toEqual([0, null]);
     });
 
-    it.each(KINDS.flatMap(([kind, useThreads]) => ['many', 'obey', 'ignore'].map((todo) => [kind, todo, useThreads] as const)))(
-      'leaves no %s and no connection when it is killed after or in the job "%s"',
-      async (_kind, todo, useThreads) => {
-        const queue = await bull.queue();
-        const program = launch(queue, processor, useThreads);
-        const job = await queue.add('job', todo);
-        await until(async () => (todo === 'many' ? await job.isCompleted() : await redis().observer.get('begun')), PATIENT);
-        const children = await connections();
-        expect(Object.values(children)).toEqual([LIMIT]);
-        const pids = Object.keys(children).map((child) => Number.parseInt(child, 10));
-        onTestFinished(() => pids.filter(isAlive).forEach((pid) => void process.kill(pid, 'SIGKILL')));
-        program.child.kill('SIGKILL');
-        await ended(program);
-        await until(async () => Object.keys(await connections()).length === 0, PATIENT);
-        await until(() => !Object.keys(children).some((child) => isAlive(Number.parseInt(child, 10))));
-        if (todo !== 'many' && !useThreads)
-          expect(Object.keys(children).map((child) => existsSync(join(folder, `closed-${child}`)))).toEqual([true]);
-      },
-    );
+    it.each([
+      ['processes', 'many', false],
+      ['processes', 'obey', false],
+      ['processes', 'ignore', false],
+      ['threads', 'ignore', true],
+    ] as const)('leaves no %s and no connection when it is killed after or in the job "%s"', async (_kind, todo, useThreads) => {
+      const queue = await bull.queue();
+      const program = launch(queue, processor, useThreads);
+      const job = await queue.add('job', todo);
+      await until(async () => (todo === 'many' ? await job.isCompleted() : await redis().observer.get('begun')), PATIENT);
+      const children = await connections();
+      expect(Object.values(children)).toEqual([LIMIT]);
+      const pids = Object.keys(children).map((child) => Number.parseInt(child, 10));
+      onTestFinished(() => pids.filter(isAlive).forEach((pid) => void process.kill(pid, 'SIGKILL')));
+      program.child.kill('SIGKILL');
+      await ended(program);
+      await until(async () => Object.keys(await connections()).length === 0, PATIENT);
+      await until(() => !Object.keys(children).some((child) => isAlive(Number.parseInt(child, 10))));
+      if (todo !== 'many' && !useThreads)
+        expect(Object.keys(children).map((child) => existsSync(join(folder, `closed-${child}`)))).toEqual([true]);
+    });
 
     it('ends a child whose parent has gone when its first job begins', async () => {
       const late = written('late.mjs', LATE(processor));
