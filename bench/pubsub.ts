@@ -2,23 +2,27 @@ import { Redis } from 'ioredis';
 import { startRedis } from '../dev/redis-server.ts';
 import { type BenchOptions, type BenchResult, median, ratio } from './bench.ts';
 import type { Outcome } from './crew.ts';
-import { type FannedOut, fanOut } from './pubsub/fan-out.ts';
+import { type Audience, type FannedOut, fanOut } from './pubsub/fan-out.ts';
 import { type Case, type Cost, measure } from './pubsub/rate.ts';
 import { IOREDIS, IOREDIS_AGAIN, OURS, OURS_ASKING, type Subject } from './pubsub/subjects.ts';
 import { failureOf } from './pubsub/verdict.ts';
 
 interface Plan {
+  readonly audience: Audience;
   /** Beside ours. */
   readonly fanOut: readonly Subject[];
-  readonly seconds: number;
   readonly rate: Case;
 }
 
-const QUICK: Plan = { fanOut: [], seconds: 5, rate: { subjects: [IOREDIS, OURS_ASKING], starts: 1, rounds: 6, loops: 5_000 } };
+const QUICK: Plan = {
+  audience: { processes: 10, seconds: 5 },
+  fanOut: [],
+  rate: { subjects: [IOREDIS, OURS_ASKING], starts: 1, warmUp: 2_000, rounds: 3, loops: 5_000 },
+};
 const FULL: Plan = {
+  audience: { processes: 50, seconds: 20 },
   fanOut: [IOREDIS],
-  seconds: 20,
-  rate: { subjects: [IOREDIS, IOREDIS_AGAIN, OURS_ASKING], starts: 4, rounds: 32, loops: 20_000 },
+  rate: { subjects: [IOREDIS, IOREDIS_AGAIN, OURS_ASKING], starts: 4, warmUp: 20_000, rounds: 32, loops: 20_000 },
 };
 
 /** Whether all that is published comes to many processes, and how much can: as for plain ioredis, with the heartbeat on. */
@@ -27,9 +31,9 @@ export async function bench({ quick }: BenchOptions): Promise<BenchResult> {
   const server = await startRedis({ fresh: true });
   const redis = new Redis(server.url);
   try {
-    const ours = await fanOut(OURS, redis, server.url, plan.seconds);
+    const ours = await fanOut(OURS, redis, server.url, plan.audience);
     const others: FannedOut[] = [];
-    for (const subject of plan.fanOut) others.push(await fanOut(subject, redis, server.url, plan.seconds));
+    for (const subject of plan.fanOut) others.push(await fanOut(subject, redis, server.url, plan.audience));
     const outcome = await measure(redis, server.url, plan.rate);
     return report(quick, ours, others, outcome);
   } finally {
@@ -55,9 +59,9 @@ function report(quick: boolean, ours: FannedOut, others: readonly FannedOut[], o
   };
 }
 
-function fanOutRow({ name, expected, delivered, strays, gaps, redisCpuPercent, p50Ms, p99Ms }: FannedOut) {
+function fanOutRow({ name, processes, expected, delivered, strays, gaps, redisCpuPercent, p50Ms, p99Ms }: FannedOut) {
   const measured = { redisCpuPercent: ratio(redisCpuPercent, 1), p50Ms: ratio(p50Ms, 1), p99Ms: ratio(p99Ms, 1) };
-  return { subscriber: `${name}, 50 × 1`, expected, delivered, strays, gaps, ...measured };
+  return { subscriber: `${name}, ${processes} × 1`, expected, delivered, strays, gaps, ...measured };
 }
 
 function rateRow(this: Outcome<Cost>, [name, costs]: readonly [string, readonly Cost[]]) {

@@ -3,14 +3,20 @@ import type { Redis } from 'ioredis';
 import { Crew } from './crew.ts';
 import type { Subject } from './subjects.ts';
 
-const PROCESSES = 50;
 const PER_SECOND = 70;
 /** As long as a tweet with all that is known of it: https://matthiasnehlsen.com/blog/2014/11/07/Building-Systems-in-Clojure-4/ */
 const BYTES = 2_500;
 
+/** To how many processes, with one subscriber each, and for how long. */
+export interface Audience {
+  readonly processes: number;
+  readonly seconds: number;
+}
+
 /** What came of it. */
 export interface FannedOut {
   readonly name: string;
+  readonly processes: number;
   readonly expected: number;
   readonly delivered: number;
   readonly strays: number;
@@ -21,10 +27,10 @@ export interface FannedOut {
   readonly p99Ms: number;
 }
 
-/** Publishes to many processes with one subscriber each. */
-export async function fanOut(subject: Subject, redis: Redis, url: string, seconds: number): Promise<FannedOut> {
+/** Publishes to all of them. */
+export async function fanOut(subject: Subject, redis: Redis, url: string, { processes, seconds }: Audience): Promise<FannedOut> {
   const channel = `fan-out:${subject.name}`;
-  const crew = await Crew.start(PROCESSES, { subject, url, channel, connections: 1 });
+  const crew = await Crew.start(processes, { subject, url, channel, connections: 1 });
   try {
     const begun = performance.now();
     const cpuBefore = await cpuMsOf(redis);
@@ -34,6 +40,7 @@ export async function fanOut(subject: Subject, redis: Redis, url: string, second
     const sorted = Float64Array.from(latenciesMs).sort();
     return {
       name: subject.name,
+      processes,
       expected: published * crew.connections,
       delivered,
       strays,

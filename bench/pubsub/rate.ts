@@ -12,8 +12,6 @@ const BYTES = 200;
 const BATCH = 500;
 /** So many batches may be on their way: the next is published when the slowest connection has come so far. */
 const WINDOW = 4;
-/** Messages that each process hears before it is measured. */
-const WARM_UP = 20_000;
 /** Where nothing passes for so long, something is lost. */
 const STALLED_MS = 10_000;
 
@@ -30,7 +28,7 @@ export interface Cost {
 }
 
 /** Who is measured, and how. */
-export interface Case extends Omit<Turns, 'warmUp'> {
+export interface Case extends Turns {
   readonly subjects: readonly Subject[];
 }
 
@@ -40,7 +38,7 @@ export interface Case extends Omit<Turns, 'warmUp'> {
  */
 export function measure(redis: Redis, url: string, { subjects, ...turns }: Case): Promise<Outcome<Cost>> {
   const start = () => Promise.all(subjects.map((subject) => SubscriberProcesses.start(subject, redis, url)));
-  return takeTurns(start, { ...turns, warmUp: WARM_UP });
+  return takeTurns(start, turns);
 }
 
 let channels = 0;
