@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../demo/experiment.ts';
 import { Latencies } from '../../demo/latencies.ts';
@@ -11,6 +12,8 @@ import { startMonitor } from './child.ts';
 
 /** Long enough that the start of a phase, and what was before it, is no longer looked at. */
 const SECONDS = 9;
+/** After each job, so that the rest of the machine gets something done, too. */
+const PAUSE_MS = 20;
 
 const folder = useCompiled();
 const redis = useRedis({ fresh: true });
@@ -32,8 +35,9 @@ describe('the verdict at the end of each phase of the demo', () => {
     ['wrapped, shared', 'plateau'],
     ['wrapped, 5 workers', 'plateau'],
   ])('%s: %s', { timeout: 60_000 }, async (name, verdict) => {
-    const phase = phases().find((one) => one.name === name);
-    if (!phase) throw new Error(`the demo has no phase "${name}"`);
+    const found = phases().find((one) => one.name === name);
+    if (!found) throw new Error(`the demo has no phase "${name}"`);
+    const phase = { ...found, job: () => found.job().finally(() => sleep(PAUSE_MS)) };
     const child = startMonitor(folder, [redis().url, '--json', '--interval', '250']);
     await until(() => child.samples().length > 0, { timeoutMs: 20_000 });
     let seen: unknown;

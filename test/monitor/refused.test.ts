@@ -21,18 +21,14 @@ describe.each(versions)('scoped-pool monitor with %s', (version, folder) => {
 
   const isNewest = version === 'ioredis 6';
 
-  /** What it says of a URL, which must hold no secret of it, and be the same as an argument and in the environment. */
-  async function once(url: string, ...args: readonly string[]) {
-    const runs = [startMonitor(folder, [url, '--once', ...args])];
-    if (url.includes('hunter2')) runs.push(startMonitor(folder, ['--once', ...args], { REDIS_URL: url }));
-    const said = await Promise.all(runs.map(async (run) => ({ code: await run.ended, errors: run.stderr(), shown: run.stdout() })));
+  /** What it says, which must hold no secret of a URL. */
+  async function onceWith(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const run = startMonitor(folder, [...args, '--once'], env);
+    const said = { code: await run.ended, errors: run.stderr(), shown: run.stdout() };
     expect(JSON.stringify(said)).not.toMatch(/hunter2|eve-\d/);
-    const [given, found = given] = said;
-    // How a connection ends has several words, in brackets.
-    const withoutWords = (errors = '') => errors.replace(/ \(.*\)$/m, '');
-    expect([found?.code, withoutWords(found?.errors)]).toEqual([given?.code, withoutWords(given?.errors)]);
-    return { code: given?.code, errors: given?.errors ?? '', shown: given?.shown ?? '' };
+    return said;
   }
+  const once = (url: string, ...args: readonly string[]) => onceWith([url, ...args]);
   const onRedis = (credentials: string) => `redis://${credentials}${redis().server.host}:${redis().server.port}`;
   const oneLine = (what: string) => expect.stringMatching(new RegExp(`^scoped-pool monitor: Redis at 127\\.0\\.0\\.1:\\d+: ${what}.*\\n$`));
 
@@ -75,6 +71,15 @@ describe.each(versions)('scoped-pool monitor with %s', (version, folder) => {
     expect([plain.code, plain.errors, plain.shown]).toEqual([0, '', expect.stringMatching(/\nsp:monitor:/)]);
     const { code, errors, shown } = await once(`${onRedis(credentials)}${rest}`, '--json');
     expect([code, errors, JSON.parse(shown).server]).toEqual([0, '', `127.0.0.1:${redis().server.port}`]);
+  });
+
+  it('takes the URL of the environment, and shows as little of it', async () => {
+    await redis().observer.config('SET', 'requirepass', PASSWORD);
+    const refused = await onceWith([], { REDIS_URL: onRedis(':hunter2-no@') });
+    expect([refused.code, refused.errors]).toEqual([3, oneLine('it refuses user or password')]);
+    expect(await onceWith([], { REDIS_URL: onRedis(`:${ENCODED}@`) })).toMatchObject({ code: 0, errors: '' });
+    const broken = await onceWith([], { REDIS_URL: 'redis://:hunter2@nowhere:port' });
+    expect([broken.code, broken.errors]).toEqual([2, expect.stringContaining('REDIS_URL')]);
   });
 
   it.each([
