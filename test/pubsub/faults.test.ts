@@ -96,10 +96,10 @@ describe('a server that lets in and never answers', () => {
   it('is given up also where it stops to answer before the channels are acknowledged', async () => {
     const { url, open } = await serverDeafTo(redis(), /\nsubscribe\r/i);
     const { of } = listening({ url, channels: ['mute'], connectTimeoutMs: 200 });
-    await until(() => of('retry').length >= 2);
-    expect(of('retry')[0]).toMatchObject({
-      error: { code: 'ERR_CONNECT_TIMEOUT', message: expect.stringContaining('did not acknowledge') },
-    });
+    // On a busy machine an attempt may also come less far.
+    const deaf = () => (of('retry') as readonly { error: Error }[]).filter(({ error }) => error.message.includes('did not acknowledge'));
+    await until(() => deaf().length >= 2);
+    expect(deaf()[0]).toMatchObject({ error: { code: 'ERR_CONNECT_TIMEOUT' } });
     expect(open.size).toBeLessThanOrEqual(1);
   });
 });
