@@ -1,4 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 
 /** The version of this copy of the library; equals package.json, by test. */
 export const VERSION = '0.1.0';
@@ -20,6 +21,8 @@ export interface Frame {
 export interface Shared {
   readonly protocol: number;
   readonly version: string;
+  /** Of this process, or thread, and no other on any machine. */
+  readonly id: string;
   readonly storage: AsyncLocalStorage<Frame>;
   readonly root: AsyncResource;
   /** Pool definitions by name. */
@@ -38,6 +41,7 @@ const place = globalThis as { [KEY]?: Shared };
 place[KEY] ??= {
   protocol: PROTOCOL,
   version: VERSION,
+  id: randomUUID(),
   storage: new AsyncLocalStorage(),
   // Made while the first copy loads, when no request or job is there whose context it could keep.
   root: new AsyncResource('scoped-pool'),

@@ -15,6 +15,8 @@ export interface ProcessInspection {
   readonly format: 1;
   /** Of the library. */
   readonly version: string;
+  /** Of this process, or thread, and no other: one that is asked at two addresses is still one. */
+  readonly id: string;
   readonly pid: number;
   /** Of a worker thread; 0 for the main thread. */
   readonly thread: number;
@@ -59,7 +61,7 @@ export function inspectProcess(): ProcessInspection {
   watchOpenings();
   const room = { most: MOST, left: MOST_NODES };
   return {
-    ...{ format: 1, version: VERSION, pid: process.pid, thread: threadId, script: process.argv[1] ?? '' },
+    ...{ format: 1, version: VERSION, id: shared.id, pid: process.pid, thread: threadId, script: process.argv[1] ?? '' },
     uptimeMs: process.uptime() * 1_000,
     roots: [...(shared.roots as Set<Scope>)].map((root) => ({ tree: root.describe(room), pools: enginesBelow(root).map(reportOn) })),
     openings: openings().slice(0, MOST),

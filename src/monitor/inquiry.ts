@@ -67,8 +67,8 @@ type Loose<T> = { readonly [Member in keyof T]?: unknown };
 
 /** Whether all is there that is shown, and of its kind: who speaks HTTP there may be somebody else. */
 function isInspection(value: unknown): value is ProcessInspection {
-  const { pid, thread, uptimeMs, script, version, roots, openings } = value as Loose<ProcessInspection>;
-  const isProcess = [pid, thread, uptimeMs].every(Number.isFinite) && [script, version].every(isText);
+  const { id, pid, thread, uptimeMs, script, version, roots, openings } = value as Loose<ProcessInspection>;
+  const isProcess = [pid, thread, uptimeMs].every(Number.isFinite) && [id, script, version].every(isText);
   return isProcess && areAll(roots, ({ pools }) => areAll(pools, isReport)) && areAll(openings, isOpening);
 }
 

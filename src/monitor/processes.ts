@@ -38,8 +38,10 @@ export class Processes {
     }
     const asked = [...this.#known.values()];
     await within(Promise.all(asked.map((each) => each.ask())), WAIT_MS);
+    // One may serve at a socket and at a port.
+    const inspections = new Map(asked.flatMap(({ inspection }) => (inspection ? [[inspection.id, inspection]] : [])));
     return {
-      inspections: asked.flatMap(({ inspection }) => inspection ?? []),
+      inspections: [...inspections.values()],
       failures: new Map(asked.flatMap(({ address, failure }) => (failure === undefined ? [] : [[address, failure]]))),
     };
   }

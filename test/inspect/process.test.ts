@@ -22,7 +22,14 @@ describe('inspectProcess', () => {
     await withRoot(() => {}, { name: 'gone' });
     const { roots, openings: _, ...process_ } = inspectProcess();
     expect(process_).toEqual({
-      ...{ format: 1, version: VERSION, pid: process.pid, thread: expect.any(Number), script: process.argv[1] },
+      ...{
+        format: 1,
+        version: VERSION,
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        pid: process.pid,
+        thread: expect.any(Number),
+        script: process.argv[1],
+      },
       uptimeMs: expect.any(Number),
     });
     expect(roots.filter(({ tree }) => tree.name === 'gone')).toEqual([]);

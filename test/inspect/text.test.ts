@@ -7,7 +7,7 @@ import { poolOf, Server } from '../pool/support.ts';
 const stats = { max: 10, inUse: 3, idle: 2, creating: 0, pending: 1, leaked: 0 };
 const none = { children: [] };
 const PROCESS = {
-  ...{ format: 1, version: '0.1.0', pid: 4711, thread: 0, script: '/srv/app.js', uptimeMs: 7_200_000 },
+  ...{ format: 1, version: '0.1.0', id: 'one', pid: 4711, thread: 0, script: '/srv/app.js', uptimeMs: 7_200_000 },
   openings: [
     { site: '/srv/db.ts:9:3', stack: [], server: 'cache:6379', opened: 38, grown: 10, lastMs: 7 },
     { site: '/srv/app.ts:1:1', stack: [], server: 'cache:6379', opened: 2, grown: 0, lastMs: 7 },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -146,7 +147,7 @@ const LEASE = { heldMs: 1, exclusive: true, scope: 'app', stack: [], pool: 'thin
 const STATS = { inUse: 1, idle: 0, creating: 0, max: null, pending: 0, timeouts: 0, leaked: 0 };
 const POOL = { pool: 'things', scope: 'app', stats: STATS, health: { state: 'up' }, connections: [{ leases: [LEASE] }], waiters: [] };
 const OPENING = { site: 'file:///a.js:1:2', server: '127.0.0.1:6379', stack: [], opened: 1, grown: 0, lastMs: 1 };
-const PROCESS = { format: 1, version: '0.1.0', pid: 7, thread: 0, script: '/app.js', uptimeMs: 1, openings: [OPENING] };
+const PROCESS = { format: 1, version: '0.1.0', id: 'one', pid: 7, thread: 0, script: '/app.js', uptimeMs: 1, openings: [OPENING] };
 const answerOf = (process: object) => JSON.stringify({ ...PROCESS, roots: [{ pools: [POOL] }], ...process });
 const answerWith = (pool: object) => answerOf({ roots: [{ pools: [{ ...POOL, ...pool }] }] });
 
@@ -154,6 +155,18 @@ describe('an answer', () => {
   it('is taken in the form that is known', async () => {
     await answering((_, response) => response.end(answerWith({})));
     expect(pidsOf(await heard(asking()))).toEqual([7]);
+  });
+
+  it.each([
+    ['is one process, asked at a socket and at a port', 'one', 1],
+    ['is another process, with the same number, as in two containers', 'two', 2],
+  ])('%s', async (_, id, count) => {
+    await answering((_request, response) => response.end(answerWith({})));
+    const port = createHttpServer((_request, response) => response.end(answerOf({ id }))).listen(0, '127.0.0.1');
+    onTestFinished(() => void port.close());
+    await once(port, 'listening');
+    const { inspections, failures } = await heard(asking(`http://127.0.0.1:${(port.address() as AddressInfo).port}/`));
+    expect([inspections.map(({ pid }) => pid), failures.size]).toEqual([Array(count).fill(7), 0]);
   });
 
   it.each([
@@ -172,6 +185,7 @@ describe('an answer', () => {
     ['openings that are none', answerOf({ openings: [{ site: 'a' }] }), NOT_OURS],
     ['an opening with a stack of no texts', answerOf({ openings: [{ ...OPENING, stack: [7] }] }), NOT_OURS],
     ['a process without a script', answerOf({ script: undefined }), NOT_OURS],
+    ['a process without an id', answerOf({ id: undefined }), NOT_OURS],
     ['a process with a version that is no text', answerOf({ version: 1 }), NOT_OURS],
     ['a process whose number is none', answerOf({ pid: {} }), NOT_OURS],
     ['a pool with figures that are none', answerWith({ stats: { ...STATS, inUse: 'many' } }), NOT_OURS],
@@ -249,8 +263,7 @@ describe('addresses', () => {
   it('are asked once each, and must answer', async () => {
     let asked = 0;
     const listener: RequestListener = (_, response) => {
-      asked++;
-      response.end(answerWith({}));
+      response.end(answerOf({ id: `${++asked}` }));
     };
     const path = await answering(listener);
     const server = createHttpServer(listener).listen(0, '127.0.0.1');
