@@ -178,8 +178,20 @@ describe.each(APPS)('%s, wired by its %s', (_name, way, app) => {
   it('does not break the next request of a connection by answering one late that was answered 503', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
     const scope = serverScope();
+    let begin = () => {};
+    const thirdBegins = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const answers: Promise<void>[] = [];
     // The answer to the first comes while the third is on its way.
-    const store = { set: () => {}, get: () => sleep(120) };
+    const get = () => {
+      const place = answers.length + 1;
+      if (place === 3) begin();
+      const answer = thirdBegins.then(() => sleep(place === 3 ? 500 : 10));
+      answers.push(answer);
+      return answer;
+    };
+    const store = { set: () => {}, get };
     const options = { timeoutMs: 50, graceMs: 1, onError: () => {} };
     const server = await app({ store: store as never, note: () => {} }, { way, scope, options });
     const url = await listen(server);
@@ -193,7 +205,8 @@ describe.each(APPS)('%s, wired by its %s', (_name, way, app) => {
         request.on('error', reject).end();
       });
     for (const id of [1, 2, 3]) expect(await ask(id)).toBe(503);
-    // Nothing is thrown to nobody when the others come late.
-    await sleep(200);
+    // Nothing is thrown to nobody when the last comes late.
+    await Promise.all(answers);
+    await sleep(50);
   });
 });
