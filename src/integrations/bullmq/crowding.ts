@@ -1,4 +1,4 @@
-import type { WorkerFacts } from './options.ts';
+import type { WorkerFacts } from './limits.ts';
 
 /** Warns once of each pool in which jobs wait for one another, because it has fewer connections than jobs that run at a time. */
 export function crowdingOf(worker: WorkerFacts, running: () => number): (pool: string, max: number) => void {

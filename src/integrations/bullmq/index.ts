@@ -1,5 +1,6 @@
 export type { ClosingReport } from './ending.ts';
-export type { BullScopeOptions, LeakPolicy, WorkerFacts } from './options.ts';
+export type { WorkerFacts } from './limits.ts';
+export type { BullScopeOptions, LeakPolicy } from './options.ts';
 export { type FlowLike, flow, type ProducerOptions, producer, type QueueLike } from './producer.ts';
 export { type SandboxOptions, scopeSandbox } from './sandbox.ts';
 export { scopeOf, scopeWorker } from './scope-worker.ts';

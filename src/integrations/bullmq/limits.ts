@@ -1,7 +1,13 @@
 import { InvalidOptionError } from '../../errors.ts';
 import type { Limit, Limits } from '../../scope/index.ts';
 import { checkLimits } from '../../scope/limits.ts';
-import type { BullScopeOptions, WorkerFacts } from './options.ts';
+
+/** What a function that gives limits is told of the worker. */
+export interface WorkerFacts {
+  /** The name of its queue. */
+  readonly name: string;
+  readonly concurrency: number;
+}
 
 /** Limits for whoever runs the program: `redis=5,emails:redis=8`. */
 const VARIABLE = 'SCOPED_POOL_LIMITS';
@@ -15,7 +21,11 @@ const ENTRY = /^(?:(?<queue>[^:=]+):)?(?<pool>[^:=][^=]*)=(?<max>\d+)$/;
  *
  * @throws InvalidOptionError
  */
-export function limitsOf(where: string, { limits }: BullScopeOptions, { name, concurrency }: WorkerFacts): Limits | undefined {
+export function limitsOf(
+  where: string,
+  limits: Limits | ((worker: WorkerFacts) => Limits) | undefined,
+  { name, concurrency }: WorkerFacts,
+): Limits | undefined {
   const given = typeof limits === 'function' ? limits({ name, concurrency }) : limits;
   if (typeof limits === 'function') checkLimits(`${where}: what limits() gave`, given as Limits);
   const fromOutside = limitsFromEnvironment(name);

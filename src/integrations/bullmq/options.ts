@@ -4,14 +4,7 @@ import { type Check, callable, checkOptions, duration, flag, oneOf } from '../..
 import { show } from '../../redact.ts';
 import { type Limits, Scope } from '../../scope/index.ts';
 import { checkLimits } from '../../scope/limits.ts';
-import { checkEnvironment } from './limits.ts';
-
-/** What a function that gives limits is told of the worker. */
-export interface WorkerFacts {
-  /** The name of its queue. */
-  readonly name: string;
-  readonly concurrency: number;
-}
+import { checkEnvironment, type WorkerFacts } from './limits.ts';
 
 /** What comes of a lease that a job still holds when it has ended. It is revoked in any case. */
 export type LeakPolicy = 'report' | 'fail' | 'ignore';

@@ -5,8 +5,8 @@ import { setQuota } from '../../pool/quota.ts';
 import { type CloseOptions, Scope } from '../../scope/index.ts';
 import { crowdingOf } from './crowding.ts';
 import { Job, type JobRules } from './job.ts';
-import { limitsOf } from './limits.ts';
-import { type BullScopeOptions, checkSame, type WorkerFacts } from './options.ts';
+import { limitsOf, type WorkerFacts } from './limits.ts';
+import { type BullScopeOptions, checkSame } from './options.ts';
 
 const NO_GRACE: CloseOptions = { graceMs: 0 };
 
@@ -38,7 +38,7 @@ export class ScopedWorker {
    */
   constructor(where: string, name: string, worker: WorkerFacts, options: BullScopeOptions) {
     const { scope: shared, graceMs, onError, onLeakedLease = 'report', detach = true } = options;
-    const limits = limitsOf(where, options, worker);
+    const limits = limitsOf(where, options.limits, worker);
     this.#options = options;
     this.#onError = onError;
     // It supervises: a task that fails in the worker's scope must not end the jobs beside it, and all that come.
