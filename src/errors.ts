@@ -921,6 +921,9 @@ export class InspectionNotServedError extends ScopedPoolError {
 
   constructor(address: string, cause: unknown) {
     const why = messageOf(cause);
-    super(`serveInspection(): cannot listen at ${address}: ${why}. Call it once in a process, or give it a port of its own`, cause);
+    super(
+      `serveInspection(): cannot listen at ${address}: ${why}. Give it a port of its own, or leave the call out where the process is served already`,
+      cause,
+    );
   }
 }

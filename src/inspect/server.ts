@@ -7,6 +7,7 @@ import { InspectionNotServedError } from '../errors.ts';
 import { type Check, checkOptions } from '../options.ts';
 import { messageOf } from '../redact.ts';
 import { isForeign } from './foreign.ts';
+import { watchLeaks } from './leaks.ts';
 import { watchOpenings } from './openings.ts';
 import { inspectProcess } from './process.ts';
 import { checkPath, makeFolder, socketFolder, socketPath } from './socket.ts';
@@ -37,14 +38,16 @@ const CHECKS = { port: isPort } satisfies Record<keyof InspectionOptions, unknow
 
 /**
  * Serves what this process has open to `scoped-pool monitor`, which finds it by itself where no port is given, and to
- * `curl`: as JSON at `/`, as text at `/scopes`. Nobody else's page can read it.
+ * `curl`: as JSON at `/`, as text at `/scopes`. Nobody else's page can read it. The socket is one for the whole process:
+ * it is served until all who have asked for it have closed it.
  *
  * @throws InvalidOptionError, InspectionNotServedError when it cannot listen there.
  */
 export async function serveInspection(options: InspectionOptions = {}): Promise<InspectionServer> {
   checkOptions(WHERE, options, CHECKS);
   watchOpenings();
-  return atRoot(() => (options.port === undefined ? serveSocket() : servePort(options.port)));
+  watchLeaks();
+  return atRoot(() => (options.port === undefined ? shareSocket() : servePort(options.port)));
 }
 
 async function servePort(port: number): Promise<InspectionServer> {
@@ -54,6 +57,35 @@ async function servePort(port: number): Promise<InspectionServer> {
   });
   const bound = server.address();
   return served(server, `http://127.0.0.1:${typeof bound === 'object' ? bound?.port : port}/`);
+}
+
+interface Sharing {
+  readonly serving: Promise<InspectionServer>;
+  users: number;
+}
+let sharing: Sharing | undefined;
+
+async function shareSocket(): Promise<InspectionServer> {
+  sharing ??= { serving: serveSocket(), users: 0 };
+  const mine = sharing;
+  mine.users++;
+  const server = await mine.serving.catch((error: unknown) => {
+    leave(mine);
+    throw error;
+  });
+  let closed: Promise<void> | undefined;
+  const close = () => {
+    closed ??= leave(mine) ? server.close() : Promise.resolve();
+    return closed;
+  };
+  return { address: server.address, close, [Symbol.asyncDispose]: close };
+}
+
+/** @returns whether nobody uses it any more. */
+function leave(mine: Sharing): boolean {
+  mine.users--;
+  if (mine.users === 0 && sharing === mine) sharing = undefined;
+  return mine.users === 0;
 }
 
 async function serveSocket(): Promise<InspectionServer> {

@@ -49,7 +49,7 @@ const SAMPLES: readonly (readonly [errors.ScopedPoolError, string])[] = [
   [new errors.NotAConnectionError('redis', 'options'), 'lend one with use(fn)'],
   [new errors.NotAWorkerError('scopeWorker()', 'its first argument must be a Worker'), 'its first argument must be a Worker'],
   [new errors.ThrownValueError('job:1', 'boom'), 'Throw an Error'],
-  [new errors.InspectionNotServedError('127.0.0.1:80', new Error('why')), 'give it a port of its own'],
+  [new errors.InspectionNotServedError('127.0.0.1:80', new Error('why')), 'Give it a port of its own'],
   [new errors.SandboxedWorkerError('mails'), 'Scope the processor file instead'],
   [new errors.WorkerClosedError('mails'), 'Wrap a worker right after it is made'],
   [new errors.WorkerNotScopedError('Worker "mails"'), 'Wrap it first'],

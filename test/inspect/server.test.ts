@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { InspectionNotServedError, InvalidOptionError, Scope, withRoot } from '../../src/index.ts';
+import { InvalidOptionError, Scope, withRoot } from '../../src/index.ts';
 import { type InspectionServer, serveInspection } from '../../src/inspect/index.ts';
 import { until } from '../support/until.ts';
 
@@ -48,10 +48,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const refusal = () =>
-  serveInspection().then(
+const refusal = (serveIt = serveInspection) =>
+  serveIt().then(
     () => undefined,
-    (error: InspectionNotServedError) => error,
+    (error: unknown) => error,
   );
 
 describe.each([
@@ -173,10 +173,22 @@ describe('serveInspection at a socket', () => {
     expect(await ask(address)).toMatchObject({ status: 200 });
   });
 
-  it('says so when this process serves already, whose server goes on', async () => {
+  it('is one for all who ask for it, until the last has closed it', async () => {
+    const [first, second] = await Promise.all([serve(), serve()]);
+    expect(second.address).toBe(first.address);
+    await Promise.all([first.close(), first.close()]);
+    expect(await ask(second.address)).toMatchObject({ status: 200 });
+    await second.close();
+    await expect(ask(second.address)).rejects.toThrow(/ECONNREFUSED|ENOENT/);
+    const third = await serve();
+    expect(await ask(third.address)).toMatchObject({ status: 200 });
+  });
+
+  it('says so when another copy of the library serves already, whose server goes on', async () => {
     const { address } = await serve();
-    const error = await refusal();
-    expect(error).toBeInstanceOf(InspectionNotServedError);
+    vi.resetModules();
+    const copy = await import('../../src/inspect/index.ts');
+    const error = await refusal(copy.serveInspection);
     expect(error).toMatchObject({
       code: 'ERR_INSPECTION_NOT_SERVED',
       message: expect.stringContaining(address),
