@@ -6,6 +6,7 @@ import { healthOf, type PoolHealth } from '../pool/health.ts';
 import { inspect, type PoolInspection } from '../pool/report.ts';
 import { messageOf } from '../redact.ts';
 import type { Scope, TreeNode } from '../scope/index.ts';
+import { type LeakFacts, leaks, watchLeaks } from './leaks.ts';
 import { look } from './look.ts';
 import { type OpeningFacts, openings, watchOpenings } from './openings.ts';
 
@@ -27,6 +28,8 @@ export interface ProcessInspection {
   readonly roots: readonly RootInspection[];
   /** Lines of code that have opened connections of ioredis without a pool, the last to do so first. */
   readonly openings: readonly OpeningFacts[];
+  /** Lines of code that have leaked leases, the last to do so first. */
+  readonly leaks: readonly LeakFacts[];
 }
 
 /** A root scope. */
@@ -54,17 +57,19 @@ const MOST_NODES = 5_000;
  * Opens nothing, and waits for nothing. Of many waiters and scopes the oldest 100 of each place, of leases of one
  * connection also the newest, and 1,000 connections of each pool; the figures count all. For 10 s from now the line of
  * code of every acquire is recorded, which costs each 3 µs: whoever looks again knows them. So is, from now on, that of
- * everything that opens a connection of ioredis.
+ * everything that opens a connection of ioredis, and of every lease that is leaked.
  */
 export function inspectProcess(): ProcessInspection {
   look();
   watchOpenings();
+  watchLeaks();
   const room = { most: MOST, left: MOST_NODES };
   return {
     ...{ format: 1, version: VERSION, id: shared.id, pid: process.pid, thread: threadId, script: process.argv[1] ?? '' },
     uptimeMs: process.uptime() * 1_000,
     roots: [...(shared.roots as Set<Scope>)].map((root) => ({ tree: root.describe(room), pools: enginesBelow(root).map(reportOn) })),
     openings: openings().slice(0, MOST),
+    leaks: leaks().slice(0, MOST),
   };
 }
 

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { printable, printablePlace } from '../printable.ts';
 import type { TreeNode } from '../scope/index.ts';
 import { ageText } from './age.ts';
+import type { LeakFacts } from './leaks.ts';
 import type { OpeningFacts } from './openings.ts';
 import { inspectProcess, type PoolReport, type ProcessInspection, type RootInspection } from './process.ts';
 
@@ -10,10 +11,10 @@ import { inspectProcess, type PoolReport, type ProcessInspection, type RootInspe
  * held there, each with its state and age, and leases with the line of code that acquired them, where it was sampled.
  */
 export function scopesText(inspection: ProcessInspection = inspectProcess()): string {
-  const { version, pid, thread, script, uptimeMs, roots, openings } = inspection;
+  const { version, pid, thread, script, uptimeMs, roots, openings, leaks } = inspection;
   const title = `scoped-pool ${version}, process ${pid}${thread === 0 ? '' : `, thread ${thread}`}, ${basename(printable(script))}, ${age(uptimeMs)}`;
   const lines = roots.length === 0 ? ['no scope is open'] : roots.flatMap(linesOfRoot);
-  return [title, ...lines, ...openings.map(openingLine)].map((line) => `${line}\n`).join('');
+  return [title, ...lines, ...leaks.map(leakLine), ...openings.map(openingLine)].map((line) => `${line}\n`).join('');
 }
 
 function linesOfRoot({ tree, pools }: RootInspection): readonly string[] {
@@ -37,7 +38,16 @@ function poolLine({ pool, scope, stats, health }: PoolReport, { name }: TreeNode
 }
 
 function openingLine({ site, opened, grown, server }: OpeningFacts): string {
-  return `without a pool: ${opened} opened${grown === 0 ? '' : ` (+${grown} in 10 s)`} to ${printable(server)}, at ${printablePlace(site)}`;
+  return `without a pool: ${opened} opened${growth(grown)} to ${printable(server)}, at ${printablePlace(site)}`;
+}
+
+function leakLine({ pool, site, leaked, grown }: LeakFacts): string {
+  const where = site === undefined ? 'a line that was not sampled' : printablePlace(site);
+  return `leaked: ${leaked}${growth(grown)} of pool ${printable(pool)}, at ${where}`;
+}
+
+function growth(grown: number): string {
+  return grown === 0 ? '' : ` (+${grown} in 10 s)`;
 }
 
 function age(ms: number): string {

@@ -1,4 +1,5 @@
 import { get, type RequestOptions } from 'node:http';
+import type { LeakFacts } from '../inspect/leaks.ts';
 import type { OpeningFacts } from '../inspect/openings.ts';
 import type { PoolReport, ProcessInspection } from '../inspect/process.ts';
 import type { LeaseFacts, WaiterFacts } from '../pool/report.ts';
@@ -67,13 +68,17 @@ type Loose<T> = { readonly [Member in keyof T]?: unknown };
 
 /** Whether all is there that is shown, and of its kind: who speaks HTTP there may be somebody else. */
 function isInspection(value: unknown): value is ProcessInspection {
-  const { id, pid, thread, uptimeMs, script, version, roots, openings } = value as Loose<ProcessInspection>;
+  const { id, pid, thread, uptimeMs, script, version, roots, openings, leaks } = value as Loose<ProcessInspection>;
   const isProcess = [pid, thread, uptimeMs].every(Number.isFinite) && [id, script, version].every(isText);
-  return isProcess && areAll(roots, ({ pools }) => areAll(pools, isReport)) && areAll(openings, isOpening);
+  return isProcess && areAll(roots, ({ pools }) => areAll(pools, isReport)) && areAll(openings, isOpening) && areAll(leaks, isLeak);
 }
 
 function isOpening({ site, server, stack, opened, grown, lastMs }: Loose<OpeningFacts>): boolean {
   return [site, server].every(isText) && areTexts(stack) && [opened, grown, lastMs].every(Number.isFinite);
+}
+
+function isLeak({ pool, scope, site = '', stack, leaked, grown, lastMs }: Loose<LeakFacts>): boolean {
+  return [pool, scope, site].every(isText) && areTexts(stack) && [leaked, grown, lastMs].every(Number.isFinite);
 }
 
 function isReport({ pool, scope, stats, health, connections, waiters }: Loose<PoolReport>): boolean {

@@ -1,5 +1,6 @@
 import { ageText } from '../inspect/age.ts';
-import type { Inside, OpeningRow, PlaceRow, PoolRow } from './inside.ts';
+import type { Inside, OpeningRow, PoolRow } from './inside.ts';
+import type { PlaceRow } from './places.ts';
 import { type Column, figures, type Line, type Room, tableOf, texts } from './table.ts';
 import { holderText, placeText, siteText } from './wording.ts';
 
@@ -7,8 +8,9 @@ const PLACES: readonly Column<PlaceRow>[] = [
   { head: 'held by', width: -28, cell: ({ site }, width) => endOf(siteText(site), width) },
   figures('leases', 6, ({ leases }) => leases),
   figures('+10s', 5, ({ grown }) => grown),
-  figures('oldest', 6, ({ oldestMs }) => ageText(oldestMs / 1_000)),
+  figures('oldest', 6, ({ leases, waiting, oldestMs }) => (leases + waiting > 0 ? ageText(oldestMs / 1_000) : '-')),
   figures('waiting', 7, ({ waiting }) => waiting),
+  figures('leaked', 6, ({ leaked }) => leaked),
   texts('pool', 12, ({ pool }) => pool),
   texts('scope', 16, ({ scope }) => scope),
 ];

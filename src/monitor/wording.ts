@@ -1,7 +1,8 @@
 import { ageText } from '../inspect/age.ts';
 import type { NameFacts } from './client-list.ts';
 import { type Facts, sorted } from './history.ts';
-import { type HolderRow, type Inside, type PlaceRow, worstOf } from './inside.ts';
+import type { Inside } from './inside.ts';
+import { type HolderRow, type PlaceRow, worstOf } from './places.ts';
 import type { Verdict } from './verdict.ts';
 
 /** `GROWING +33 in 10 s`, `PLATEAU`, or `WATCHING` while it is too early to tell. */
@@ -29,12 +30,20 @@ function mostText(names: readonly NameFacts[]): string {
 }
 
 /** `38 leases (+10) of redis at /app/mail.ts:42, oldest 31s` */
-export function placeText({ leases, grown, waiting, pool, site, oldestMs }: PlaceRow): string {
+export function placeText({ leases, grown, waiting, leaked, leakedLately, pool, site, oldestMs }: PlaceRow): string {
+  const where = `${pool} at ${siteText(site)}`;
   const age = ageText(oldestMs / 1_000);
-  if (leases === 0) return `${waiting} waiting for ${pool} at ${siteText(site)}, the first for ${age}`;
-  const meanwhile = grown > 0 ? ` (+${grown})` : '';
-  const waits = waiting > 0 ? `, ${waiting} waiting` : '';
-  return `${leases} ${leases === 1 ? 'lease' : 'leases'}${meanwhile} of ${pool} at ${siteText(site)}, oldest ${age}${waits}`;
+  const leaks = leaked > 0 ? `${leaked} leaked${growthText(leakedLately)}` : '';
+  const andLeaks = leaks && `, ${leaks}`;
+  if (leases > 0) {
+    const waits = waiting > 0 ? `, ${waiting} waiting` : '';
+    return `${leases} ${leases === 1 ? 'lease' : 'leases'}${growthText(grown)} of ${where}, oldest ${age}${waits}${andLeaks}`;
+  }
+  return waiting > 0 ? `${waiting} waiting for ${where}, the first for ${age}${andLeaks}` : `${leaks} of ${where}`;
+}
+
+function growthText(grown: number): string {
+  return grown > 0 ? ` (+${grown})` : '';
 }
 
 /** `held exclusively for 31s by scope job:42, process 4711` */
@@ -48,10 +57,13 @@ export function siteText(site: string | undefined): string {
   return site === undefined ? 'a line that was not sampled' : site.replace('file://', '').replace(/:(\d+):\d+(\)?)$/, ':$1$2');
 }
 
-/** The line of code that is to be suspected first; nothing where none holds a connection for long. */
+/** The line of code that is to be suspected first; nothing where none leaks, or holds a connection for long. */
 function mostHeldText({ places }: Inside): string {
   const worst = worstOf(places);
-  return worst ? `most held: ${placeText(worst)}` : '';
+  if (!worst) return '';
+  const { leaked, leakedLately, pool, site } = worst;
+  if (leakedLately > 0) return `most leaked: ${leaked} (+${leakedLately}) of ${pool} at ${siteText(site)}`;
+  return `most held: ${placeText(worst)}`;
 }
 
 /** The line of code that has opened the most connections without a pool of late; nothing where none has. */

@@ -170,9 +170,9 @@ export class Engine<T> {
     this.scheduler.retire(slot, reason);
   }
 
-  onLeak({ holder }: LeaseLeakedError): void {
+  onLeak(error: LeaseLeakedError): void {
     this.counts.leaked++;
-    publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: holder.scope, holder }));
+    publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: error.holder.scope, holder: error.holder, error }));
     this.onLeakSeen();
   }
 

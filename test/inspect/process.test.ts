@@ -20,7 +20,7 @@ afterEach(() => {
 describe('inspectProcess', () => {
   it('says who it is, and nothing of scopes that are closed', async () => {
     await withRoot(() => {}, { name: 'gone' });
-    const { roots, openings: _, ...process_ } = inspectProcess();
+    const { roots, openings: _, leaks: __, ...process_ } = inspectProcess();
     expect(process_).toEqual({
       ...{
         format: 1,

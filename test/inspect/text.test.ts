@@ -12,6 +12,10 @@ const PROCESS = {
     { site: '/srv/db.ts:9:3', stack: [], server: 'cache:6379', opened: 38, grown: 10, lastMs: 7 },
     { site: '/srv/app.ts:1:1', stack: [], server: 'cache:6379', opened: 2, grown: 0, lastMs: 7 },
   ],
+  leaks: [
+    { pool: 'redis', scope: 'job:7', site: '/srv/mail.ts:42:7', stack: [], leaked: 27, grown: 25, lastMs: 7 },
+    { pool: 'redis', scope: 'job:7', site: undefined, stack: [], leaked: 1, grown: 0, lastMs: 7 },
+  ],
   roots: [
     {
       tree: {
@@ -50,6 +54,8 @@ root worker:emails, open, for 2m
     lease redis, exclusive, for 31s, at /srv/mail.ts:42:7
     waiter redis, exclusive, waiting, for 2s
   and 12 more
+leaked: 27 (+25 in 10 s) of pool redis, at /srv/mail.ts:42:7
+leaked: 1 of pool redis, at a line that was not sampled
 without a pool: 38 opened (+10 in 10 s) to cache:6379, at /srv/db.ts:9:3
 without a pool: 2 opened to cache:6379, at /srv/app.ts:1:1
 `);
@@ -60,7 +66,7 @@ without a pool: 2 opened to cache:6379, at /srv/app.ts:1:1
   });
 
   it('says so when there is none, and of which thread', () => {
-    const text = scopesText({ ...PROCESS, thread: 3, roots: [], openings: [] });
+    const text = scopesText({ ...PROCESS, thread: 3, roots: [], openings: [], leaks: [] });
     expect(text).toBe('scoped-pool 0.1.0, process 4711, thread 3, app.js, for 2h\nno scope is open\n');
   });
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { LeakFacts } from '../../src/inspect/leaks.ts';
 import type { OpeningFacts } from '../../src/inspect/openings.ts';
 import type { PoolReport, ProcessInspection } from '../../src/inspect/process.ts';
-import { type HolderRow, insideOf, NOBODY } from '../../src/monitor/inside.ts';
+import { insideOf, NOBODY } from '../../src/monitor/inside.ts';
+import type { HolderRow } from '../../src/monitor/places.ts';
 import type { LeaseFacts, WaiterFacts } from '../../src/pool/report.ts';
 
 const lease = (facts: Partial<LeaseFacts>) => ({
@@ -28,9 +30,14 @@ function pool(name: string, holding: { leases?: object[]; waiters?: object[]; st
   return { pool: name, scope: 'app', stats, connections, waiters, health: { state: 'up', ...holding.health } } as unknown as PoolReport;
 }
 
-function process_(pid: number, pools: PoolReport[], openings: Partial<OpeningFacts>[] = []): ProcessInspection {
+function process_(
+  pid: number,
+  pools: PoolReport[],
+  openings: Partial<OpeningFacts>[] = [],
+  leaks: Partial<LeakFacts>[] = [],
+): ProcessInspection {
   const roots = pools.map((each) => ({ pools: [each] }));
-  return { pid, thread: 0, script: '/srv/app.js', version: '1', uptimeMs: 5, roots, openings } as unknown as ProcessInspection;
+  return { pid, thread: 0, script: '/srv/app.js', version: '1', uptimeMs: 5, roots, openings, leaks } as unknown as ProcessInspection;
 }
 
 const holder = (facts: Partial<HolderRow>): HolderRow => ({ scope: 'job', pid: 1, ageMs: 0, waits: false, exclusive: true, ...facts });
@@ -78,7 +85,7 @@ describe('insideOf', () => {
     ).places;
     expect(rows).toEqual([
       {
-        ...{ pool: 'redis', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 3, grown: 1, waiting: 1 },
+        ...{ pool: 'redis', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 3, grown: 1, waiting: 1, leaked: 0, leakedLately: 0 },
         ...{ oldestMs: 31_000, scope: 'old', pid: 1, heldMs: 50_999 },
         holders: [
           holder({ ageMs: 31_000, scope: 'old' }),
@@ -88,7 +95,7 @@ describe('insideOf', () => {
         ],
       },
       {
-        ...{ pool: 'pg', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 1, grown: 0, waiting: 0 },
+        ...{ pool: 'pg', site: 'a.ts:1:1', stack: ['a.ts:1:1'], leases: 1, grown: 0, waiting: 0, leaked: 0, leakedLately: 0 },
         ...{ oldestMs: 50_000, scope: 'job', pid: 2, heldMs: 50_000 },
         holders: [holder({ ageMs: 50_000, pid: 2 })],
       },
@@ -106,6 +113,35 @@ describe('insideOf', () => {
     expect(row?.holders.map(({ ageMs, waits }) => [waits, ageMs])).toEqual([
       ...named.map((age) => [false, age]),
       ...named.map((age) => [true, age]),
+    ]);
+  });
+
+  it('shows of a line that many call the calls of those who hold most there', () => {
+    const of = (caller: string, heldMs: number) => lease({ heldMs, stack: ['a.ts:1:1', caller] });
+    const leases = [of('innocent.ts:1:1', 90_000), of('leaky.ts:1:1', 2_000), of('leaky.ts:1:1', 1_000)];
+    expect(inside(process_(1, [pool('redis', { leases })])).places).toMatchObject([
+      { stack: ['a.ts:1:1', 'leaky.ts:1:1'], oldestMs: 90_000, leases: 3 },
+    ]);
+    const opening = { site: 'a.ts:1:1', server: 'h:1', opened: 9, lastMs: 5 };
+    const calm = process_(1, [], [{ ...opening, stack: ['calm'], grown: 0, lastMs: 1 }]);
+    const busy = process_(2, [], [{ ...opening, stack: ['busy'], grown: 4 }]);
+    for (const processes of [
+      [calm, busy],
+      [busy, calm],
+    ])
+      expect(inside(...processes).openings).toMatchObject([{ stack: ['busy'], opened: 18, grown: 4, pid: 1 }]);
+  });
+
+  it('adds up what was leaked at a line, which is suspected before what is held', () => {
+    const leak = { pool: 'redis', scope: 'job:1', site: 'leak.ts:1:1', stack: ['leak', 'of-1'], leaked: 3, grown: 2, lastMs: 900 };
+    const held = pool('redis', { leases: [lease({ heldMs: 3_600_000, site: 'a.ts:1:1' })] });
+    const others = [
+      { ...leak, scope: 'job:2', stack: ['leak', 'of-2'], leaked: 9, grown: 5, lastMs: 100 },
+      { ...leak, site: 'a.ts:1:1', leaked: 1, grown: 0 },
+    ];
+    expect(inside(process_(1, [held], [], [leak]), process_(2, [], [], others)).places).toMatchObject([
+      { site: 'leak.ts:1:1', leaked: 12, leakedLately: 7, leases: 0, stack: ['leak', 'of-2'], scope: 'job:2', pid: 2, holders: [] },
+      { site: 'a.ts:1:1', leaked: 1, leakedLately: 0, leases: 1, stack: ['a.ts:1:1'], scope: 'job', pid: 1 },
     ]);
   });
 

@@ -147,7 +147,18 @@ const LEASE = { heldMs: 1, exclusive: true, scope: 'app', stack: [], pool: 'thin
 const STATS = { inUse: 1, idle: 0, creating: 0, max: null, pending: 0, timeouts: 0, leaked: 0 };
 const POOL = { pool: 'things', scope: 'app', stats: STATS, health: { state: 'up' }, connections: [{ leases: [LEASE] }], waiters: [] };
 const OPENING = { site: 'file:///a.js:1:2', server: '127.0.0.1:6379', stack: [], opened: 1, grown: 0, lastMs: 1 };
-const PROCESS = { format: 1, version: '0.1.0', id: 'one', pid: 7, thread: 0, script: '/app.js', uptimeMs: 1, openings: [OPENING] };
+const LEAK = { pool: 'things', scope: 'app', stack: [], leaked: 1, grown: 1, lastMs: 1 };
+const PROCESS = {
+  format: 1,
+  version: '0.1.0',
+  id: 'one',
+  pid: 7,
+  thread: 0,
+  script: '/app.js',
+  uptimeMs: 1,
+  openings: [OPENING],
+  leaks: [LEAK],
+};
 const answerOf = (process: object) => JSON.stringify({ ...PROCESS, roots: [{ pools: [POOL] }], ...process });
 const answerWith = (pool: object) => answerOf({ roots: [{ pools: [{ ...POOL, ...pool }] }] });
 
@@ -183,6 +194,8 @@ describe('an answer', () => {
     ['a lease without an age', answerWith({ connections: [{ leases: [{ ...LEASE, heldMs: 'old' }] }] }), NOT_OURS],
     ['a waiter without a stack', answerWith({ waiters: [{ ...LEASE, stack: 7 }] }), NOT_OURS],
     ['openings that are none', answerOf({ openings: [{ site: 'a' }] }), NOT_OURS],
+    ['a leak without a number', answerOf({ leaks: [{ ...LEAK, leaked: 'many' }] }), NOT_OURS],
+    ['a leak with a line that is no text', answerOf({ leaks: [{ ...LEAK, site: 7 }] }), NOT_OURS],
     ['an opening with a stack of no texts', answerOf({ openings: [{ ...OPENING, stack: [7] }] }), NOT_OURS],
     ['a process without a script', answerOf({ script: undefined }), NOT_OURS],
     ['a process without an id', answerOf({ id: undefined }), NOT_OURS],

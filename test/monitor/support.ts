@@ -1,6 +1,7 @@
 import type { NameFacts } from '../../src/monitor/client-list.ts';
 import { type History, observe } from '../../src/monitor/history.ts';
-import { type Inside, NOBODY, type PlaceRow, type PoolRow } from '../../src/monitor/inside.ts';
+import { type Inside, NOBODY, type PoolRow } from '../../src/monitor/inside.ts';
+import type { PlaceRow } from '../../src/monitor/places.ts';
 import type { Sample } from '../../src/monitor/sampler.ts';
 
 /** A row of which nothing is known but this. */
@@ -23,7 +24,7 @@ export const NAMES = [
 
 /** A place of which nothing is known but this. */
 export function placeRow(facts: Partial<PlaceRow>): PlaceRow {
-  const none = { leases: 0, grown: 0, waiting: 0, oldestMs: 0, heldMs: 0 };
+  const none = { leases: 0, grown: 0, waiting: 0, leaked: 0, leakedLately: 0, oldestMs: 0, heldMs: 0 };
   return { pool: 'redis', site: undefined, stack: [], holders: [], ...none, scope: 'app', pid: 4711, ...facts };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { printableInside, worstOf } from '../../src/monitor/inside.ts';
+import { printableInside } from '../../src/monitor/inside.ts';
+import { worstOf } from '../../src/monitor/places.ts';
 import { placeRow, poolRow } from './support.ts';
 
 const MAIL = 'file:///app/mail.js:42:7';
@@ -17,6 +18,13 @@ describe('worstOf', () => {
     expect(worstOf([unsampled, loop])).toBe(loop);
     expect(worstOf([unsampled, busy])).toBe(unsampled);
     expect(worstOf([busy, waiting])).toBeUndefined();
+  });
+
+  it('is what leaks before what holds, as long as it goes on leaking', () => {
+    const leaked = placeRow({ site: 'file:///app/forgets.js:1:1', leaked: 90, leakedLately: 1 });
+    expect(worstOf([leak, leaked])).toBe(leaked);
+    expect(worstOf([leak, { ...leaked, leakedLately: 0 }])).toBe(leak);
+    expect(worstOf([{ ...leaked, leakedLately: 0 }])).toBeUndefined();
   });
 
   it('is of two that grow alike the one that has more', () => {

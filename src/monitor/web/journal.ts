@@ -2,7 +2,8 @@ import { wallTime } from '../../clock.ts';
 import { ageText } from '../../inspect/age.ts';
 import { legible } from '../../printable.ts';
 import { type Facts, factsOf, type History } from '../history.ts';
-import { type PoolRow, worstOf } from '../inside.ts';
+import type { PoolRow } from '../inside.ts';
+import { worstOf } from '../places.ts';
 import type { Trend } from '../verdict.ts';
 import { verdictText } from '../wording.ts';
 import { type Entry, MOST_ENTRIES } from './page/messages.ts';
@@ -78,7 +79,11 @@ export class Journal {
 
   #observePlaces({ inside: { places } }: Facts): void {
     const worst = worstOf(places);
-    if (!worst || worst.oldestMs < LONG_MS || worst.site === undefined) return;
+    if (!worst || worst.site === undefined) return;
+    if (worst.leakedLately > 0) {
+      return this.#suspect(`${siteText(worst.site)} leaks leases of pool ${legible(worst.pool)}`, `${worst.leakedLately} in the last 10 s`);
+    }
+    if (worst.oldestMs < LONG_MS) return;
     const name = `${siteText(worst.site)} is to be suspected first: pool ${legible(worst.pool)}`;
     this.#suspect(name, `leases ${worst.leases}, the oldest for ${ageText(worst.oldestMs / 1_000)}`);
   }

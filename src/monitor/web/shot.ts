@@ -3,7 +3,8 @@ import { ageText } from '../../inspect/age.ts';
 import { legible } from '../../printable.ts';
 import type { NameFacts } from '../client-list.ts';
 import { factsOf, type History } from '../history.ts';
-import type { OpeningRow, PlaceRow, PoolRow, ProcessRow } from '../inside.ts';
+import type { OpeningRow, PoolRow, ProcessRow } from '../inside.ts';
+import type { PlaceRow } from '../places.ts';
 import { holderText, verdictText } from '../wording.ts';
 import type * as sent from './page/messages.ts';
 import { MOST_ROWS } from './page/messages.ts';
@@ -48,7 +49,7 @@ function poolRow({ pid, pool, scope, inUse, idle, pending, max, health, error }:
   return { pid, inUse, idle, pending, max, health, ...texts };
 }
 
-function placeRow({ pool, site, stack, holders, scope, leases, grown, waiting, oldestMs, pid }: PlaceRow): sent.PlaceRow {
+function placeRow({ pool, site, stack, holders, scope, leases, grown, waiting, leaked, oldestMs, pid }: PlaceRow): sent.PlaceRow {
   const texts = {
     pool: legible(pool),
     site: siteText(site),
@@ -56,7 +57,7 @@ function placeRow({ pool, site, stack, holders, scope, leases, grown, waiting, o
     holders: holders.map((holder) => legible(holderText(holder))),
     scope: legible(scope),
   };
-  return { leases, grown, waiting, oldestMs, pid, ...texts };
+  return { leases, grown, waiting, leaked, oldestMs, pid, ...texts };
 }
 
 function openingRow({ site, stack, server, opened, grown, lastMs, pid }: OpeningRow): sent.OpeningRow {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type History, observe } from '../../../src/monitor/history.ts';
-import { type Inside, NOBODY, type PlaceRow, type PoolRow } from '../../../src/monitor/inside.ts';
+import { type Inside, NOBODY, type PoolRow } from '../../../src/monitor/inside.ts';
+import type { PlaceRow } from '../../../src/monitor/places.ts';
 import type { Sample } from '../../../src/monitor/sampler.ts';
 import { Journal } from '../../../src/monitor/web/journal.ts';
 import { MOST_ENTRIES } from '../../../src/monitor/web/page/messages.ts';
@@ -19,6 +20,8 @@ const PLACE: PlaceRow = {
     leases: 4,
     grown: 1,
     waiting: 0,
+    leaked: 0,
+    leakedLately: 0,
     oldestMs: 7_000,
     scope: 'worker',
   },

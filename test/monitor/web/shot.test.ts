@@ -37,7 +37,7 @@ describe('what the page is sent', () => {
     const shown = 'redis://***@host???é';
     const pool = { pid: 1, thread: 0, inUse: 1, idle: 0, creating: 0, max: 2, pending: 0, timeouts: 0, leaked: 0, health: 'down' } as const;
     const holders = [true, false].map((waits) => ({ scope: secret, pid: 1, ageMs: 61_000, waits, exclusive: waits }));
-    const place = { leases: 1, grown: 1, waiting: 0, oldestMs: 1, pid: 1, heldMs: 1, holders };
+    const place = { leases: 1, grown: 1, waiting: 0, leaked: 0, leakedLately: 0, oldestMs: 1, pid: 1, heldMs: 1, holders };
     const inside: Inside = {
       processes: [{ pid: 1, thread: 2, script: `/app/${'redis:'}x\u202e.js`, version: '1\u0007', uptimeMs: 61_000 }],
       pools: [{ ...pool, pool: secret, scope: secret, error: secret }],
@@ -63,6 +63,8 @@ describe('what the page is sent', () => {
       leases: 1,
       grown: 1,
       waiting: 0,
+      leaked: 0,
+      leakedLately: 0,
       oldestMs: 1,
       pid: 1,
       heldMs: 1,

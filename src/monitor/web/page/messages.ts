@@ -54,7 +54,7 @@ export interface PoolRow {
   readonly error: string;
 }
 
-/** A line of code that holds or waits. */
+/** A line of code that holds, waits or leaks. */
 export interface PlaceRow {
   readonly pool: string;
   /** Empty for those that were not recorded. */
@@ -65,6 +65,7 @@ export interface PlaceRow {
   readonly leases: number;
   readonly grown: number;
   readonly waiting: number;
+  readonly leaked: number;
   readonly oldestMs: number;
   readonly scope: string;
   readonly pid: number;

@@ -20,8 +20,12 @@ const PLACES: readonly Column<PlaceRow>[] = [
   { head: 'line of code', look: 'code', text: ({ site }) => site || 'not recorded', lines: ({ stack, holders }) => [...stack, ...holders] },
   { head: 'leases', look: 'number', text: ({ leases }) => leases },
   { head: 'new in 10 s', look: 'number', text: ({ grown }) => grown },
-  { head: 'oldest', look: 'number', text: ({ oldestMs }) => ageText(oldestMs / 1_000) },
+  {
+    ...{ head: 'oldest', look: 'number' },
+    text: ({ leases, waiting, oldestMs }) => (leases + waiting > 0 ? ageText(oldestMs / 1_000) : '–'),
+  },
   { head: 'waiting', look: 'number', text: ({ waiting }) => waiting },
+  { head: 'leaked', look: 'number', text: ({ leaked }) => leaked },
   { head: 'pool', text: ({ pool }) => pool },
   { head: 'scope', look: 'long', text: ({ scope }) => scope },
   { head: 'process', look: 'number', text: ({ pid }) => `${pid}` },
