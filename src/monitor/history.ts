@@ -13,10 +13,15 @@ export interface History {
   readonly last: Sample;
   readonly inside: Inside;
   readonly rejectedAtFirst: number;
+  /** What the server had counted when it was told to begin anew (`CONFIG RESETSTAT`); `last` and `points` have it in them. */
+  readonly forgotten: Counts;
   readonly verdict: Verdict;
   /** Connections that were opened, and closed before a sample could see them, in the last 2 s; one number for each sample. */
   readonly unseen: readonly { readonly atMs: number; readonly count: number }[];
 }
+
+/** What a server counts since it started. */
+type Counts = Pick<Sample, 'received' | 'rejected'>;
 
 /** What can be shown of a history. */
 export interface Facts {
@@ -51,7 +56,9 @@ export function windowMsOf(intervalMs: number): number {
 }
 
 /** The history with one sample more; `undefined` is one that begins. */
-export function observe(history: History | undefined, sample: Sample, windowMs: number, inside: Inside = NOBODY): History {
+export function observe(history: History | undefined, told: Sample, windowMs: number, inside: Inside = NOBODY): History {
+  const forgotten = forgottenOf(history, told);
+  const sample = { ...told, received: told.received + forgotten.received, rejected: told.rejected + forgotten.rejected };
   const point = { atMs: sample.atMs, received: sample.received, clients: sample.clients };
   const before = history?.points.at(-1);
   const points = [...(history?.points ?? []), point].slice(-MOST_POINTS);
@@ -64,9 +71,18 @@ export function observe(history: History | undefined, sample: Sample, windowMs: 
     last: sample,
     inside,
     rejectedAtFirst: history?.rejectedAtFirst ?? sample.rejected,
+    forgotten,
     verdict: judge(points, windowMs, history?.verdict.trend ?? 'watching'),
     unseen: [...(history?.unseen ?? []), { atMs: sample.atMs, count }].filter(({ atMs }) => atMs > sample.atMs - RATE_MS),
   };
+}
+
+/** Counts only fall when they begin anew: what was counted before is kept, so that ours go on. */
+function forgottenOf(history: History | undefined, { received }: Sample): Counts {
+  if (!history) return { received: 0, rejected: 0 };
+  const { forgotten, last } = history;
+  const isAnew = received + forgotten.received < last.received;
+  return isAnew ? { received: last.received, rejected: last.rejected } : forgotten;
 }
 
 export function factsOf({ first, points, last, rejectedAtFirst, verdict, unseen, inside }: History): Facts {

@@ -30,6 +30,15 @@ describe('a history', () => {
     expect(factsOf(history).unseenPerSecond).toBe(9);
   });
 
+  it('goes on counting when the server begins anew: CONFIG RESETSTAT', () => {
+    const before = Array.from({ length: 9 }, (_, second) => [second * 1_000, { received: 500 + second, rejected: 7 }] as const);
+    const after = [0, 1, 3].map((received, index) => [(9 + index) * 1_000, { received, arrived: received === 3 ? 1 : 0 }] as const);
+    const facts = factsOf(historyOf(...before, ...after));
+    expect(facts).toMatchObject({ opened: 11, openedPerSecond: 1.5, unseenPerSecond: 1, rejected: 7, rejectedMeanwhile: 0 });
+    expect(facts.verdict).toEqual({ trend: 'growing', opened: 10, overMs: 10_000 });
+    expect(factsOf(historyOf(...before, ...after, [12_000, { received: 0 }], [13_000, { received: 2 }]))).toMatchObject({ opened: 13 });
+  });
+
   it('goes on with its verdict', () => {
     const growing = Array.from({ length: 11 }, (_, second) => [second * 1_000, { received: second }] as const);
     expect(factsOf(historyOf(...growing, [11_000, { received: 10 }])).verdict).toEqual({ trend: 'growing', opened: 9, overMs: 10_000 });
