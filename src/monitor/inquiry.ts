@@ -26,7 +26,8 @@ export function ask(address: string): Request {
 }
 
 function whereIs(address: string): RequestOptions {
-  if (!address.startsWith('http:')) return { socketPath: address, path: '/', host: 'localhost' };
+  // A URL may begin with HTTP: in capitals, too.
+  if (address.startsWith('/')) return { socketPath: address, path: '/', host: 'localhost' };
   const { hostname, port } = new URL(address);
   return { host: hostname.replace(/^\[|\]$/g, ''), port, path: '/' };
 }

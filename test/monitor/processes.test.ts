@@ -284,7 +284,8 @@ describe('addresses', () => {
     const address = await until(() => server.address());
     const { port } = address as AddressInfo;
     const nobody = join(own, 'nobody.sock');
-    const { inspections, failures } = await asking(path, `http://127.0.0.1:${port}/`, nobody, path).ask();
+    // Of a URL the beginning may be in capitals.
+    const { inspections, failures } = await asking(path, `HTTP://127.0.0.1:${port}/`, nobody, path).ask();
     expect([inspections.length, asked]).toEqual([2, 2]);
     expect([...failures]).toEqual([[nobody, expect.stringContaining('ENOENT')]]);
   });
