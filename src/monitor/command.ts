@@ -108,7 +108,8 @@ class Watching {
     await this.#screen.show(this.#history);
     if (once || expectPlateauMs === undefined) return once;
     const { first, verdict, last } = this.#history;
-    if (last.atMs - first.atMs < expectPlateauMs) return false;
+    // That it cannot tell yet is no plateau.
+    if (last.atMs - first.atMs < expectPlateauMs || verdict.trend === 'watching') return false;
     if (verdict.trend !== 'growing') return true;
     const suspects = suspectTexts({ names: last.names, inside: printableInside(inside) });
     const who = suspects.length > 0 ? suspects : ['all were closed again or rejected; see who connects for each piece of work'];

@@ -39,13 +39,13 @@ export function judge(points: readonly Point[], windowMs: number, before: Trend)
   const [newest = last, oldest = last] = [borders[0], borders[PARTS]];
   const opened = borders.slice(1).map((border, part) => (borders[part] ?? border).received - border.received);
   const all = { opened: newest.received - oldest.received, overMs: newest.atMs - oldest.atMs };
-  return { ...all, trend: trendOf(opened, { before, isSeen: isSeen(points, windowMs) }) };
+  return { ...all, trend: trendOf(opened, { before, isSeen: isSeen(points, windowMs) && areTold(borders) }) };
 }
 
 /** @param opened By quarter, the newest first. */
 function trendOf(opened: readonly number[], { before, isSeen }: { readonly before: Trend; readonly isSeen: boolean }): Trend {
   const withSome = (parts: readonly number[]) => parts.filter((count) => count > 0).length;
-  if (before === 'growing') return withSome(opened.slice(0, NEWEST_PARTS)) > 0 ? 'growing' : 'plateau';
+  if (before === 'growing' && withSome(opened.slice(0, NEWEST_PARTS)) > 0) return 'growing';
   if (withSome(opened) >= ENOUGH_PARTS) return 'growing';
   return isSeen ? 'plateau' : 'watching';
 }
@@ -54,6 +54,14 @@ function trendOf(opened: readonly number[], { before, isSeen }: { readonly befor
 function isSeen(points: readonly Point[], windowMs: number): boolean {
   const [first, last] = [points[0], points.at(-1)];
   return first !== undefined && last !== undefined && last.atMs - first.atMs >= windowMs * (1 - 1 / (2 * PARTS));
+}
+
+/**
+ * Whether enough of the quarters have points of their own to be told apart. While the monitor stood still, as behind a
+ * pager or a Ctrl-Z, it saw none, and cannot say that nothing was opened in them.
+ */
+function areTold(borders: readonly Point[]): boolean {
+  return new Set(borders).size > ENOUGH_PARTS;
 }
 
 /** The point that is nearest to a moment. */

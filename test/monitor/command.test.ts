@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } fro
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../dev/server-process.ts';
@@ -100,6 +101,18 @@ describe('scoped-pool monitor --expect-plateau', () => {
     for (let count = 0; count < 40; count++) connect('worker');
     expect([await child.ended, child.stderr()]).toEqual([0, '']);
     expect(child.stdout().trimEnd().split('\n').at(-1)).toMatch(/^ +10 s {2}PLATEAU {2}opened 40 /);
+  });
+
+  it('does not take for a plateau what it did not see, having stood still', { timeout: 60_000 }, async () => {
+    leak('leaky', 500);
+    const child = monitor([redis().url, '--expect-plateau', '10']);
+    await until(() => child.stdout() !== '', PATIENCE);
+    // Between two samples, so that no answer is late.
+    child.process.kill('SIGSTOP');
+    await sleep(11_000);
+    child.process.kill('SIGCONT');
+    expect(await child.ended).toBe(1);
+    expect(child.stdout()).not.toContain('PLATEAU');
   });
 
   it('ends with 1 and names who it is when connections grow', { timeout: 60_000 }, async () => {

@@ -66,6 +66,22 @@ describe('judge', () => {
     );
   });
 
+  it('says neither of a time in which it was not looked, and soon afterwards what there is', () => {
+    const seconds = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    const looked = [...seconds(0, 12), ...seconds(28, 40)];
+    const trendsAt = (perSecond: number) => {
+      const points = looked.map((second) => ({ atMs: second * 1_000, received: second * perSecond, clients: 1 }));
+      let trend: Trend = 'watching';
+      return points.map((_, index) => {
+        trend = judge(points.slice(0, index + 1), WINDOW_MS, trend).trend;
+        return trend;
+      });
+    };
+    const [leaking, quiet] = [trendsAt(2).slice(12), trendsAt(0).slice(12)];
+    expect([leaking.slice(0, 2), leaking.includes('plateau'), leaking.at(-4)]).toEqual([['growing', 'watching'], false, 'growing']);
+    expect([quiet.slice(0, 2), quiet.includes('growing'), quiet.at(-4)]).toEqual([['plateau', 'watching'], false, 'plateau']);
+  });
+
   it('counts what was opened within the window, and says how long that is', () => {
     const points = [0, 5_000, 10_003, 15_002, 19_998].map((atMs, index) => ({ atMs, received: index * 10, clients: 1 }));
     expect(judge(points, WINDOW_MS, 'watching')).toMatchObject({ opened: 20, overMs: 9_995 });
