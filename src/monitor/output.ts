@@ -11,6 +11,9 @@ export async function write(text: string, signal: AbortSignal): Promise<void> {
   await once(process.stdout, 'drain', { signal }).catch(() => {});
 }
 
+// Nobody may read it any more: nobody heard of, the error would end the process with 1, which says that connections grow.
+process.stderr.on('error', () => {});
+
 /** Says on stderr what is wrong, in one line. */
 export function complain(text: string): void {
   process.stderr.write(`scoped-pool monitor: ${text}\n`);

@@ -159,6 +159,13 @@ describe('scoped-pool monitor, when something is wrong,', () => {
     expect([await unknown.ended, unknown.stderr()]).toEqual([3, expect.stringMatching(/its host is not known\. Correct the name/)]);
   });
 
+  it('ends as it would when nobody reads what is wrong: 1 says that connections grow', async () => {
+    const unreachable = monitor([`redis://127.0.0.1:${await freePort()}`, '--once']);
+    const called = monitor(['--foo']);
+    for (const { process } of [unreachable, called]) process.stderr?.destroy();
+    expect([await unreachable.ended, await called.ended]).toEqual([3, 2]);
+  });
+
   it('ends with 3 when the server refuses who asks, or what', async () => {
     await redis().observer.acl('SETUSER', 'blind', 'reset', 'on', '>hunter2', '+ping', '+info');
     await redis().observer.acl('SETUSER', 'ann', 'reset', 'on', '>secret', '+@all');
