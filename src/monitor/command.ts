@@ -13,7 +13,7 @@ import { watch } from './watch.ts';
 import { howToText, suspectTexts, verdictText } from './wording.ts';
 
 const EXIT = { ok: 0, growing: 1, usage: 2, unwatchable: 3, signal: 128 };
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** What ends the watching before it was asked to end, as one line of text. */
 class Failure extends Error {

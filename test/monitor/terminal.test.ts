@@ -49,6 +49,7 @@ describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
     ['\x03', 0],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
+    ['SIGQUIT', 131],
   ])('gives it back, too, when %j comes', { timeout: 60_000 }, async (what, code) => {
     const { child, press, read, pid } = await onTerminal(80, 24);
     if (what.startsWith('SIG')) process.kill(pid, what);
