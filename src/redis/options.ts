@@ -62,7 +62,7 @@ const redisUrl: Check = (value) => {
   if (typeof value !== 'string' || !/^rediss?:\/\//.test(value) || !URL.canParse(value))
     return 'a URL like redis://host:6379 or rediss://host:6380';
   const { username, password, searchParams } = new URL(value);
-  if (!isDecodable(username + password)) return 'a URL with user and password percent-encoded: %25 for %';
+  if (!isDecodable(username) || !isDecodable(password)) return 'a URL with user and password percent-encoded: %25 for %';
   const strange = [...searchParams.keys()].find((option) => !Object.hasOwn(PASSED, option));
   return strange === undefined ? undefined : `a URL without "${strange}" in its query`;
 };

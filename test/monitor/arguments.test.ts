@@ -71,6 +71,8 @@ describe('readArguments', () => {
     [['redis://a', 'redis://:hunter2@b'], 'url must be one URL'],
     [['http://:hunter2@a'], 'url must be a URL like redis://host:6379 or rediss://host:6380'],
     [['localhost:6379'], 'url must be a URL like'],
+    // Each is half of a letter; only together could they be decoded.
+    [['redis://%E2%82:%AC@a'], 'url must be a URL with user and password percent-encoded: %25 for %'],
   ])('refuses %j', async (args, message) => {
     const error = await errorOf(() => readArguments(args, {}));
     expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION', message: expect.stringContaining(message) });
