@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { type Within, within } from '../clock.ts';
+import { lstatSync, rmSync } from 'node:fs';
+import { type Within, wallTime, within } from '../clock.ts';
 import type { ProcessInspection } from '../inspect/process.ts';
 import { socketFolder, socketsIn } from '../inspect/socket.ts';
 import { ask, type Request } from './inquiry.ts';
@@ -15,6 +15,8 @@ export interface Answers {
 const WAIT_MS = 500;
 /** How long one of them may take: a process that leaks may well be a busy one. */
 const ANSWER_MS = 5_000;
+/** A process that starts has its socket before it listens there, and refuses until then: one that is so new stays. */
+const NEW_MS = 5_000;
 const LATE = 'it does not answer in time';
 
 /** Asks processes what they have open, again and again. */
@@ -117,7 +119,8 @@ class Asked {
   #hasEnded(error: unknown): boolean {
     const { code } = error as NodeJS.ErrnoException;
     if (!this.#isFound || (code !== 'ECONNREFUSED' && code !== 'ENOENT')) return false;
-    rmSync(this.address, { force: true });
+    const { mtimeMs = 0 } = lstatSync(this.address, { throwIfNoEntry: false }) ?? {};
+    if (Math.abs(wallTime() - mtimeMs) > NEW_MS) rmSync(this.address, { force: true });
     return true;
   }
 }
