@@ -1,10 +1,11 @@
 import { ConnectTimeoutError, ServerFullError } from '../errors.ts';
 import { printable } from '../printable.ts';
 
-/** A server as it may be shown: host and port. */
+/** A server as it may be shown: host and port, or the path of its Unix socket. ioredis looks for them in the query, too. */
 export function addressOf(url: string): string {
-  const { hostname, port } = new URL(url);
-  return printable(`${hostname || '127.0.0.1'}:${port || '6379'}`);
+  const { hostname, port, searchParams } = new URL(url);
+  const host = hostname || searchParams.get('host') || '127.0.0.1';
+  return printable(searchParams.get('path') || `${host}:${port || searchParams.get('port') || '6379'}`);
 }
 
 /** By what the protocol of the URL, a space, its code and its message match: what is the matter, and what to do. */

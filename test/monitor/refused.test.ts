@@ -73,6 +73,14 @@ describe.each(versions)('scoped-pool monitor with %s', (version, folder) => {
     expect([code, errors, JSON.parse(shown).server]).toEqual([0, '', `127.0.0.1:${redis().server.port}`]);
   });
 
+  it('names the server that it watches where the query of the URL says which', async () => {
+    await redis().observer.config('SET', 'requirepass', '');
+    const { port } = redis().server;
+    for (const url of [`redis://localhost?port=${port}`, `redis:///?host=localhost&port=${port}`])
+      expect(JSON.parse((await once(url, '--json')).shown).server).toBe(`localhost:${port}`);
+    expect((await once('redis://127.0.0.1?path=/nobody.sock')).errors).toContain('Redis at /nobody.sock: connect ENOENT');
+  });
+
   it('takes the URL of the environment, and shows as little of it', async () => {
     await redis().observer.config('SET', 'requirepass', PASSWORD);
     const refused = await onceWith([], { REDIS_URL: onRedis(':hunter2-no@') });
