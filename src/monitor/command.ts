@@ -68,7 +68,7 @@ class Watching {
     try {
       for await (const happening of watch(this.#asked, signal)) {
         if (happening.kind === 'lost') this.#onLost(happening.error);
-        else if (await this.#hasEnded(happening.sample, happening.inside)) return EXIT.ok;
+        else if (await this.#hasEnded(happening.sample, happening.inside)) break;
       }
     } finally {
       this.#screen.close();

@@ -77,6 +77,13 @@ describe('scoped-pool monitor', () => {
     expect([child.stdout().split('\n')[1], child.stderr()]).toEqual(['141', '']);
   });
 
+  it('does not end as if all were well when nothing could be written', async () => {
+    const line = `${process.execPath} ${join(folder, 'monitor/cli.js')} monitor ${redis().url} --once`;
+    const child = start('bash', ['-c', `${line} > /dev/full; echo "$?"`]);
+    await child.ended;
+    expect([child.stdout(), child.stderr()]).toEqual(['141\n', '']);
+  });
+
   it('names who opens connections, and counts those that are gone before they are seen', { timeout: 60_000 }, async () => {
     const child = monitor([redis().url, '--json', '--interval', '500']);
     await until(() => child.samples().length > 0, PATIENCE);
