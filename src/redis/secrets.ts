@@ -20,9 +20,18 @@ export function hideSecrets(command: Pick<SentCommand, 'name' | 'args' | 'reject
   command.reject = (error) => reject.call(command, withoutArguments(error));
 }
 
-/** Errors of replies carry their command with all its arguments. */
+/** Errors of replies carry their command with all its arguments; and who does not know the command may quote them, in part. */
 export function withoutArguments<E>(error: E): E {
   const { command } = error as { command?: { args?: unknown[] } };
   if (command) command.args = [];
+  if (error instanceof Error) {
+    const message = error.message.replace(QUOTED, '$1 ***');
+    // It begins with the message as it was.
+    error.stack = error.stack?.replace(error.message, () => message);
+    error.message = message;
+  }
   return error;
 }
+
+/** `ERR unknown command 'auth', with args beginning with: 'ann' 'hunter2'`. Of those that are long it quotes the beginning. */
+const QUOTED = /(with args beginning with:).*/s;

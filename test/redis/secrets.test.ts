@@ -1,9 +1,11 @@
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import { currentScope, withRoot } from 'scoped-pool';
+import { inspectProcess, scopesText } from 'scoped-pool/inspect';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
+import { answering, listen, unknownCommand } from '../monitor/fake-server.ts';
 import { useRedis } from '../support/redis.ts';
 import { errorOf, poolOn } from './support.ts';
 
@@ -53,6 +55,22 @@ describe('a wrong password', () => {
     expect(failures.map(({ code }) => code)).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', 'ERR_POOL_ACQUIRE_TIMEOUT']);
     expect(shown(failures)).not.toContain(SECRET);
     await proxy.stop();
+  });
+
+  it('does not show when a server quotes what it was sent', async () => {
+    // Of all arguments Redis quotes the first 128 characters.
+    const long = `${SECRET}${'x'.repeat(200)}`;
+    for (const password of [SECRET, long]) {
+      const quoting = await listen(answering(([name, ...rest]) => unknownCommand([`${name}`, rest.join("' '").slice(0, 128)])));
+      const error = await withRoot(async () => {
+        const pool = poolOn(redis(), { url: `redis://alice:${password}@127.0.0.1:${quoting}`, acquireTimeoutMs: 100 });
+        const error = await errorOf(() => pool.get('a'));
+        expect(shown(inspectProcess()) + scopesText() + shown(pool.health())).not.toContain(SECRET);
+        return error;
+      });
+      expect(String(error.cause)).toBe("ReplyError: ERR unknown command 'auth', with args beginning with: ***");
+      expect(shown(error)).not.toContain(SECRET);
+    }
   });
 
   it.each<readonly [string, object]>([
