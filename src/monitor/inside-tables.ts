@@ -2,7 +2,7 @@ import { ageText } from '../inspect/age.ts';
 import type { Inside, OpeningRow, PoolRow } from './inside.ts';
 import type { PlaceRow } from './places.ts';
 import { type Column, figures, type Line, type Room, tableOf, texts } from './table.ts';
-import { holderText, placeText, siteText } from './wording.ts';
+import { holderText, placeText, processName, siteText } from './wording.ts';
 
 const PLACES: readonly Column<PlaceRow>[] = [
   { head: 'held by', width: -28, cell: ({ site }, width) => endOf(siteText(site), width) },
@@ -18,7 +18,7 @@ const PLACES: readonly Column<PlaceRow>[] = [
 const POOLS: readonly Column<PoolRow>[] = [
   texts('pool', 14, ({ pool }) => pool),
   texts('scope', 16, ({ scope }) => scope),
-  figures('process', 7, ({ pid, thread }) => (thread === 0 ? pid : `${pid}.${thread}`)),
+  figures('process', 7, processName),
   figures('in use', 8, ({ inUse, max }) => (max === null ? inUse : `${inUse}/${max}`)),
   figures('idle', 4, ({ idle }) => idle),
   figures('waiting', 7, ({ pending }) => pending),

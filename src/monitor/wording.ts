@@ -1,7 +1,7 @@
 import { ageText } from '../inspect/age.ts';
 import type { NameFacts } from './client-list.ts';
 import { type Facts, sorted } from './history.ts';
-import type { Inside } from './inside.ts';
+import type { Inside, ProcessRow } from './inside.ts';
 import { type HolderRow, type PlaceRow, worstOf } from './places.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -50,6 +50,11 @@ function growthText(grown: number): string {
 export function holderText({ scope, pid, ageMs, waits, exclusive }: HolderRow): string {
   const how = `${waits ? 'waits' : 'held'} ${exclusive ? 'exclusively' : 'shared'}`;
   return `${how} for ${ageText(ageMs / 1_000)} by scope ${scope}, process ${pid}`;
+}
+
+/** `4711`, or `4711.2` for a worker thread. */
+export function processName({ pid, thread }: Pick<ProcessRow, 'pid' | 'thread'>): string {
+  return thread === 0 ? `${pid}` : `${pid}.${thread}`;
 }
 
 /** The file of a line of code, or of a line of a stack, as a path with its line. */

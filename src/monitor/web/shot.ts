@@ -5,7 +5,7 @@ import type { NameFacts } from '../client-list.ts';
 import { factsOf, type History } from '../history.ts';
 import type { OpeningRow, PoolRow, ProcessRow } from '../inside.ts';
 import type { PlaceRow } from '../places.ts';
-import { holderText, verdictText } from '../wording.ts';
+import { holderText, processName, verdictText } from '../wording.ts';
 import type * as sent from './page/messages.ts';
 import { MOST_ROWS } from './page/messages.ts';
 import { sortedBy } from './page/order.ts';
@@ -44,9 +44,9 @@ function processText({ pid, thread, script, version, uptimeMs }: ProcessRow): st
   return `${legible(basename(script))} (process ${where}, scoped-pool ${legible(version)}, for ${ageText(uptimeMs / 1_000)})`;
 }
 
-function poolRow({ pid, pool, scope, inUse, idle, pending, max, health, error }: PoolRow): sent.PoolRow {
+function poolRow({ pid, thread, pool, scope, inUse, idle, pending, max, health, error }: PoolRow): sent.PoolRow {
   const texts = { pool: legible(pool), scope: legible(scope), error: legible(error ?? '') };
-  return { pid, inUse, idle, pending, max, health, ...texts };
+  return { process: processName({ pid, thread }), inUse, idle, pending, max, health, ...texts };
 }
 
 function placeRow({ pool, site, stack, holders, scope, leases, grown, waiting, leaked, oldestMs, pid }: PlaceRow): sent.PlaceRow {

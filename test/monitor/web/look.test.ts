@@ -116,7 +116,7 @@ describe.skipIf(lacksChromium)(`the look of its page${lacksChromium ? `: ${lacks
     const entries = (['good', 'bad', 'neutral'] as const).map((mood) => ({ atMs: 0, mood, text: mood }));
     const shot = shotOf(leaking(), 'a:1');
     const rows = (['up', 'degraded', 'down', 'unknown'] as const).map((health) => ({
-      ...{ pid: 1, pool: health, scope: 's', inUse: 1, idle: 1, pending: 1, max: 1, health, error: 'an error' },
+      ...{ process: '1', pool: health, scope: 's', inUse: 1, idle: 1, pending: 1, max: 1, health, error: 'an error' },
     }));
     server.send('news', news({ entries, note: 'the connection is lost', shot: { ...shot, pools: { rows, count: 9 } } }));
     await has(page.locator('#note'), 'the connection is lost');

@@ -4,7 +4,7 @@ import { type Inside, NOBODY } from '../../../src/monitor/inside.ts';
 import { MOST_ROWS, type NameRow } from '../../../src/monitor/web/page/messages.ts';
 import { sortedBy } from '../../../src/monitor/web/page/order.ts';
 import { shotOf } from '../../../src/monitor/web/shot.ts';
-import { nameFacts, sampleAt } from '../support.ts';
+import { nameFacts, poolRow, sampleAt } from '../support.ts';
 
 const seen = (names: readonly NameRow[], inside: Partial<Inside> = {}): History =>
   observe(undefined, sampleAt(0, { names }), 10_000, { ...NOBODY, ...inside });
@@ -56,6 +56,11 @@ describe('what the page is sent', () => {
     expect(shot.failures).toEqual([`${shown}: ${shown}`]);
     expect(shot.processes).toEqual(['redis:x?.js (process 1, thread 2, scoped-pool 1?, for 1m)']);
     expect(JSON.stringify(shot)).not.toMatch(/hunter2|ann:/);
+  });
+
+  it('tells worker threads of one process apart, as the terminal does', () => {
+    const pools = [0, 2].map((thread) => poolRow({ pid: 4711, thread }));
+    expect(shotOf(seen([], { pools }), 'a:1').pools.rows.map(({ process }) => process)).toEqual(['4711', '4711.2']);
   });
 
   it('is bounded, whatever processes say', () => {

@@ -41,7 +41,8 @@ export interface NameRow {
 
 /** A pool of a root scope, in one process. */
 export interface PoolRow {
-  readonly pid: number;
+  /** Its number; `4711.2` is a worker thread. */
+  readonly process: string;
   readonly pool: string;
   readonly scope: string;
   readonly inUse: number;

@@ -56,7 +56,7 @@ const POOLS: readonly Column<PoolRow>[] = [
   { head: 'idle', look: 'number', text: ({ idle }) => idle },
   { head: 'waiting', look: 'number', text: ({ pending }) => pending },
   { head: 'scope', look: 'long', text: ({ scope }) => scope },
-  { head: 'process', look: 'number', text: ({ pid }) => `${pid}` },
+  { head: 'process', look: 'number', text: ({ process }) => process },
 ];
 
 const NOBODY = 'No process says what it has open. Start one so: node --import scoped-pool/inspect/register app.js';
@@ -76,7 +76,7 @@ export class Tables {
   });
   readonly #pools = new Table<PoolRow>(element('pools'), {
     ...{ caption: 'Pools by process', unit: 'pools', columns: POOLS },
-    key: ({ pid, pool, scope }) => JSON.stringify([pid, pool, scope]),
+    key: ({ process, pool, scope }) => JSON.stringify([process, pool, scope]),
   });
   #sortedBy: keyof NameRow = 'grown';
   #shown: Shot | undefined;
