@@ -108,9 +108,15 @@ class Watching {
     await this.#screen.show(this.#history);
     if (once || expectPlateauMs === undefined) return once;
     const { first, verdict, last } = this.#history;
-    // That it cannot tell yet is no plateau.
-    if (last.atMs - first.atMs < expectPlateauMs || verdict.trend === 'watching') return false;
-    if (verdict.trend !== 'growing') return true;
+    const watchedMs = last.atMs - first.atMs;
+    if (watchedMs < expectPlateauMs) return false;
+    if (verdict.trend === 'plateau') return true;
+    if (verdict.trend === 'watching') {
+      // What nobody saw is no plateau; but a pipeline is not to wait for ever.
+      if (watchedMs < 2 * expectPlateauMs) return false;
+      const seconds = Math.round(watchedMs / 1_000);
+      throw new Failure(`too few answers came in ${seconds} s to tell. See whether server or machine is overloaded`, EXIT.unwatchable);
+    }
     const suspects = suspectTexts({ names: last.names, inside: printableInside(inside) });
     const who = suspects.length > 0 ? suspects : ['all were closed again or rejected; see who connects for each piece of work'];
     throw new Failure([verdictText(verdict), ...who, howToText(inside)].filter((part) => part !== '').join('; '), EXIT.growing);

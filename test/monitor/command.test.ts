@@ -122,6 +122,23 @@ describe('scoped-pool monitor --expect-plateau', () => {
     expect(child.stdout()).not.toContain('PLATEAU');
   });
 
+  it('ends with 3 when it sees too little to tell, after twice the time', { timeout: 90_000 }, async () => {
+    const child = monitor([redis().url, '--expect-plateau', '10']);
+    await until(() => child.stdout() !== '', PATIENCE);
+    const { process } = child;
+    while (process.exitCode === null) {
+      process.kill('SIGSTOP');
+      await sleep(4_400);
+      process.kill('SIGCONT');
+      await sleep(200);
+    }
+    expect([await child.ended, child.stderr()]).toEqual([
+      3,
+      expect.stringMatching(/: too few answers came in 2\d s to tell\. See whether/),
+    ]);
+    expect(child.stdout()).not.toContain('PLATEAU');
+  });
+
   it('ends with 1 and names who it is when connections grow', { timeout: 60_000 }, async () => {
     leak('leaky', 500);
     const child = monitor([redis().url, '--expect-plateau', '10', '--interval', '250']);
