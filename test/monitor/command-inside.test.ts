@@ -71,6 +71,37 @@ describe('scoped-pool monitor, where processes say what they hold,', () => {
     expect(json.samples().at(-1)).toMatchObject({ pools: [], places: [], failures: [] });
   });
 
+  it('names the line that leaks the leases of jobs, each of which is revoked, and fails a pipeline with it', {
+    timeout: 60_000,
+  }, async () => {
+    const file = join(SOCKETS, 'forgetful.mjs');
+    writeFileSync(
+      file,
+      `import { withRoot, withScope } from '${join(folder, 'index.js')}';
+import { defineRedisPool } from '${join(folder, 'redis/index.js')}';
+import '${join(folder, 'inspect/register.js')}';
+const pool = defineRedisPool('mails', { url: '${redis().url}' });
+const take = () => pool.acquire();
+const forget = () => withScope(() => take().then(() => {}), { name: 'job' });
+const remember = () => withScope(() => take().then((lease) => lease.release()));
+await withRoot(async () => {
+  await remember();
+  setInterval(forget, 200);
+  setInterval(remember, 1_000);
+  await new Promise(() => {});
+}, { name: 'app', onError() {}, onSuppressed() {} });`,
+    );
+    start(process.execPath, [file]);
+    const child = monitor('--expect-plateau', '10', '--interval', '250');
+    expect(await child.ended).toBe(1);
+    expect(child.stderr()).toMatch(/: GROWING .*; most leaked: \d\d \(\+\d\d\) of mails at \S+forgetful\.mjs:5/);
+    const json = monitor('--json', '--interval', '250');
+    const [place] = (await until(() => json.samples().at(-1)?.places as Rows | undefined, PATIENCE)) ?? [];
+    expect(place).toMatchObject({ pool: 'mails', site: expect.stringContaining('forgetful.mjs:5'), leaked: expect.any(Number) });
+    // Of the two who call the line the one that forgets.
+    expect(JSON.stringify(place?.stack)).toContain('forgetful.mjs:6:');
+  });
+
   it('names the line that makes a client for each piece of work, in a program that uses no pool', { timeout: 60_000 }, async () => {
     const file = join(SOCKETS, 'raw.mjs');
     writeFileSync(
