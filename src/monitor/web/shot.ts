@@ -44,9 +44,10 @@ function processText({ pid, thread, script, version, uptimeMs }: ProcessRow): st
   return `${legible(basename(script))} (process ${where}, scoped-pool ${legible(version)}, for ${ageText(uptimeMs / 1_000)})`;
 }
 
-function poolRow({ pid, thread, pool, scope, inUse, idle, pending, max, health, error }: PoolRow): sent.PoolRow {
+function poolRow({ pid, thread, pool, scope, health, error, ...row }: PoolRow): sent.PoolRow {
+  const { inUse, idle, pending, timeouts, leaked, max } = row;
   const texts = { pool: legible(pool), scope: legible(scope), error: legible(error ?? '') };
-  return { process: processName({ pid, thread }), inUse, idle, pending, max, health, ...texts };
+  return { process: processName({ pid, thread }), inUse, idle, pending, timeouts, leaked, max, health, ...texts };
 }
 
 function placeRow({ pool, site, stack, holders, scope, leases, grown, waiting, leaked, oldestMs, pid }: PlaceRow): sent.PlaceRow {

@@ -11,7 +11,7 @@ import { lacksChromium } from '../../support/chromium.ts';
 import { useCompiledPage } from '../../support/compiled.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
-import { INSIDE, leaking } from '../support.ts';
+import { INSIDE, leaking, poolRow } from '../support.ts';
 import { has, ownFolder, startLeaking, useBrowser, watch } from './support.ts';
 
 const folder = useCompiledPage();
@@ -116,7 +116,8 @@ describe.skipIf(lacksChromium)(`the look of its page${lacksChromium ? `: ${lacks
     const entries = (['good', 'bad', 'neutral'] as const).map((mood) => ({ atMs: 0, mood, text: mood }));
     const shot = shotOf(leaking(), 'a:1');
     const rows = (['up', 'degraded', 'down', 'unknown'] as const).map((health) => ({
-      ...{ process: '1', pool: health, scope: 's', inUse: 1, idle: 1, pending: 1, max: 1, health, error: 'an error' },
+      ...{ process: '1', pool: health, scope: 's', inUse: 1, idle: 1, pending: 1, timeouts: 1, leaked: 1, max: 1, health },
+      error: 'an error',
     }));
     server.send('news', news({ entries, note: 'the connection is lost', shot: { ...shot, pools: { rows, count: 9 } } }));
     await has(page.locator('#note'), 'the connection is lost');
@@ -141,6 +142,21 @@ describe.skipIf(lacksChromium)(`the look of its page${lacksChromium ? `: ${lacks
     await has(page.locator('#pools'), 'an error');
     const tooWide = `['#names', '#pools'].filter((id) => ((node) => node.scrollWidth > node.clientWidth)(document.querySelector(id + ' .scroll')))`;
     expect(await page.evaluate(tooWide)).toEqual([]);
+  });
+
+  it('shows of a pool which acquires waited in vain, and which leases leaked', async () => {
+    const server = await served();
+    const { page } = await open(server.url);
+    const pools = [poolRow({ pool: 'bad', inUse: 2, idle: 3, pending: 4, timeouts: 51, leaked: 62 }), poolRow({ pool: 'good' })];
+    server.send('news', news({ shot: shotOf(leaking({ ...INSIDE, pools }), 'a:1') }));
+    await has(page.locator('#pools tbody'), 'bad');
+    const cellsOf = async (row: string) => (await page.locator(`#pools ${row}`).allInnerTexts()).map((text) => text.split('\t'));
+    const [heads = []] = await cellsOf('thead tr');
+    const figures = (cells: readonly string[]) => ['pool', 'waiting', 'timeouts', 'leaked'].map((head) => cells[heads.indexOf(head)]);
+    expect((await cellsOf('tbody tr')).map(figures)).toEqual([
+      ['bad', '4', '51', '62'],
+      ['good', '0', '0', '0'],
+    ]);
   });
 
   it('draws its charts anew when the colours change', async () => {

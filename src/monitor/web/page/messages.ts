@@ -48,6 +48,9 @@ export interface PoolRow {
   readonly inUse: number;
   readonly idle: number;
   readonly pending: number;
+  /** Since the pool was opened: acquires that waited in vain, and leases that were not released. */
+  readonly timeouts: number;
+  readonly leaked: number;
   /** Null for no limit. */
   readonly max: number | null;
   readonly health: 'up' | 'degraded' | 'down' | 'unknown';

@@ -55,6 +55,8 @@ const POOLS: readonly Column<PoolRow>[] = [
   },
   { head: 'idle', look: 'number', text: ({ idle }) => idle },
   { head: 'waiting', look: 'number', text: ({ pending }) => pending },
+  { head: 'timeouts', look: 'number', text: ({ timeouts }) => timeouts },
+  { head: 'leaked', look: 'number', text: ({ leaked }) => leaked },
   { head: 'scope', look: 'long', text: ({ scope }) => scope },
   { head: 'process', look: 'number', text: ({ process }) => process },
 ];
