@@ -17,6 +17,7 @@ export class WebScreen implements Screen {
   #points: readonly Point[] = [];
   #last: History | undefined;
   #note = '';
+  #isLost = false;
   #isAnnounced = false;
 
   private constructor(address: string) {
@@ -35,11 +36,12 @@ export class WebScreen implements Screen {
   }
 
   async show(history: History): Promise<void> {
+    this.#isLost = false;
     const points = this.#add(history);
     const entries = this.#journal.observe(history);
     // That the counts began anew is known when there is a verdict on them.
     if (history.verdict.trend !== 'watching') this.#note = '';
-    this.#tell({ points, entries, shot: this.#server?.isRead ? this.#shot() : undefined, note: this.#note });
+    this.#tell({ points, entries, shot: this.#server?.isRead ? this.#shot() : undefined });
     if (this.#isAnnounced) return;
     this.#isAnnounced = true;
     await write(`${this.#server?.url}\n`, AbortSignal.abort());
@@ -48,7 +50,9 @@ export class WebScreen implements Screen {
   note(text: string): void {
     complain(text);
     this.#note = text;
-    this.#tell({ points: [], entries: this.#journal.note(text), note: text });
+    // Also when the connection is there again: the sample that says so comes at once.
+    this.#isLost = true;
+    this.#tell({ points: [], entries: this.#journal.note(text) });
   }
 
   close(): void {
@@ -67,14 +71,18 @@ export class WebScreen implements Screen {
   }
 
   #all(): News {
-    return { points: this.#points, entries: this.#journal.entries, shot: this.#shot(), note: this.#note };
+    return { points: this.#points, entries: this.#journal.entries, shot: this.#shot(), ...this.#standing() };
   }
 
   #shot(): News['shot'] {
     return this.#last && shotOf(this.#last, this.#address);
   }
 
-  #tell(news: News): void {
-    this.#server?.send('news', news);
+  #standing(): Pick<News, 'note' | 'isLost'> {
+    return { note: this.#note, isLost: this.#isLost };
+  }
+
+  #tell(news: Omit<News, 'note' | 'isLost'>): void {
+    this.#server?.send('news', { ...news, ...this.#standing() });
   }
 }

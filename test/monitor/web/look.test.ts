@@ -12,7 +12,7 @@ import { useCompiledPage } from '../../support/compiled.ts';
 import { useRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 import { INSIDE, leaking, poolRow } from '../support.ts';
-import { has, ownFolder, startLeaking, useBrowser, watch } from './support.ts';
+import { has, ownFolder, startLeaking, textOf, useBrowser, watch } from './support.ts';
 
 const folder = useCompiledPage();
 const redis = useRedis({ fresh: true });
@@ -54,7 +54,7 @@ async function served(): Promise<PageServer> {
   return server;
 }
 
-const news = (some: Partial<News>): News => ({ points: [], entries: [], note: '', ...some });
+const news = (some: Partial<News>): News => ({ points: [], entries: [], note: '', isLost: false, ...some });
 
 describe('its sources', () => {
   const files = readdirSync(join(import.meta.dirname, '../../../src/monitor/web/page'), { withFileTypes: true });
@@ -130,6 +130,38 @@ describe.skipIf(lacksChromium)(`the look of its page${lacksChromium ? `: ${lacks
         expect([state, colorScheme, ((await page.evaluate(FAINT_TEXTS)) as Texts).faint]).toEqual([state, colorScheme, []]);
       }
     }
+  });
+
+  it('does not show as current what was before the connection was lost, light and dark', async () => {
+    const server = await served();
+    const { page } = await open(server.url);
+    const verdict = page.locator('#verdict');
+    const colours = async (colorScheme: 'light' | 'dark') => {
+      await page.emulateMedia({ colorScheme });
+      return page.evaluate(`['verdict', 'clients', 'state'].map((id) => getComputedStyle(document.getElementById(id)).color)`);
+    };
+    const live = [await colours('light'), await colours('dark')];
+    server.send('news', news({ isLost: true, note: 'connection lost, trying again' }));
+    await has(page.locator('#state'), /^the connection to Redis is lost: these figures are old$/);
+    await has(verdict, /^UNKNOWN, was GROWING \+\d+ in \d+ s$/);
+    expect(await page.title()).toMatch(/^UNKNOWN, was GROWING/);
+    expect(await textOf(page.locator('#now'))).toBe('Before');
+    // Whoever has paused it learns of it, too.
+    await page.keyboard.press('p');
+    expect(await textOf(page.locator('#state'))).toMatch(/^the connection to Redis is lost/);
+    for (const [colorScheme, soft, bad] of [
+      ['light', 'rgb(87, 96, 107)', 'rgb(179, 38, 30)'],
+      ['dark', 'rgb(163, 173, 184)', 'rgb(255, 143, 133)'],
+    ] as const) {
+      expect([colorScheme, await colours(colorScheme)]).toEqual([colorScheme, [soft, soft, bad]]);
+      expect(((await page.evaluate(FAINT_TEXTS)) as Texts).faint).toEqual([]);
+    }
+    await page.keyboard.press('p');
+    server.send('news', news({ note: 'connected again', shot: shotOf(leaking(), 'a:1') }));
+    await has(page.locator('#state'), /^live$/);
+    await has(verdict, /^GROWING/);
+    expect([await page.title(), await textOf(page.locator('#now'))]).toEqual([expect.stringMatching(/^GROWING/), 'Now']);
+    expect([await colours('light'), await colours('dark')]).toEqual(live);
   });
 
   it('shows the figures beside a name or a message that is long', async () => {

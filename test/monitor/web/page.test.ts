@@ -102,10 +102,17 @@ describe.skipIf(lacksChromium)(`its page${lacksChromium ? `: ${lacksChromium}` :
     const { page } = await open(url);
     await redis().server.kill('SIGKILL');
     await has(page.locator('#note'), 'connection lost, trying again');
-    expect(await textOf(page.locator('#state'))).toBe('live');
+    await has(page.locator('#state'), 'the connection to Redis is lost');
+    await has(page.locator('#verdict'), /^UNKNOWN, was WATCHING$/);
+    // A page that is opened now knows of it.
+    const { page: meanwhile } = await open(url, 'the connection to Redis is lost');
+    await has(meanwhile.locator('#verdict'), /^UNKNOWN, was WATCHING$/);
     await redis().server.restart();
     await has(page.locator('#log li').first(), 'connected again: the server was restarted; counts begin anew');
-    await has(page.locator('#verdict'), 'WATCHING');
+    for (const each of [page, meanwhile]) {
+      await has(each.locator('#verdict'), /^WATCHING$/);
+      await has(each.locator('#state'), /^live$/);
+    }
     // A page that is opened later knows of it.
     const { page: later } = await open(url);
     expect(await textOf(later.locator('#log'))).toMatch(/connected again[\s\S]*connection lost/);

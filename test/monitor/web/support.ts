@@ -53,14 +53,18 @@ export function startLeaking(folder: string, redisUrl: string, env: NodeJS.Proce
   return file;
 }
 
-/** One browser for the tests of the `describe` it is called in. @returns opens a page that is live, and what is wrong with it. */
-export function useBrowser(): (url: string) => Promise<{ readonly page: Page; readonly errors: readonly string[] }> {
+/**
+ * One browser for the tests of the `describe` it is called in.
+ *
+ * @returns opens a page, waits until it says this state, by default that it is live, and notes what is wrong with it.
+ */
+export function useBrowser(): (url: string, state?: string) => Promise<{ readonly page: Page; readonly errors: readonly string[] }> {
   let browser: Browser | undefined;
   beforeAll(async () => {
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   });
   afterAll(() => browser?.close());
-  return async (url) => {
+  return async (url, state = 'live') => {
     if (!browser) throw new Error('useBrowser(): it is there only inside tests');
     const page = await browser.newPage({ viewport: { width: 1_200, height: 900 } });
     onTestFinished(() => page.close());
@@ -68,7 +72,7 @@ export function useBrowser(): (url: string) => Promise<{ readonly page: Page; re
     page.on('pageerror', (error) => errors.push(String(error)));
     page.on('console', (message) => errors.push(message.text()));
     await page.goto(url);
-    await has(page.locator('#state'), 'live');
+    await has(page.locator('#state'), state);
     return { page, errors };
   };
 }

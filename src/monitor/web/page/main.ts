@@ -12,16 +12,18 @@ const charts = new Charts();
 const tables = new Tables();
 let points: readonly Point[] = [];
 let shot: Shot | undefined;
-/** Beside what is shown: that the connection to the server is lost. */
-let note = '';
+/** Of what is drawn, which is older while it is paused. */
+let drawn: Shot | undefined;
+/** Whether the monitor has no connection to the server. */
+let isLost = false;
 let isPaused = false;
 let isConnected = false;
 let heardAt = 0;
 
-function hear({ points: more, shot: newer, entries, note: said }: News): void {
+function hear({ points: more, shot: newer, entries, note, isLost: lost }: News): void {
   points = [...points, ...more].slice(-MOST_POINTS);
   shot = newer ?? shot;
-  note = said;
+  isLost = lost;
   for (const entry of entries) log(entry);
   setText(element('note'), note);
   element('note').hidden = note === '';
@@ -31,11 +33,9 @@ function hear({ points: more, shot: newer, entries, note: said }: News): void {
 /** While it is paused, and while nobody looks, it goes on listening: what is drawn then lacks nothing. */
 function draw(): void {
   if (!shot || isPaused || document.hidden) return;
-  const { server, version, watchedMs, verdict } = shot;
+  drawn = shot;
+  const { server, version, watchedMs } = shot;
   setText(element('server'), `${server}, redis ${version}, watched for ${ageText(watchedMs / 1_000)}`);
-  setText(element('verdict'), verdict.text);
-  element('verdict').className = MOODS[verdict.trend];
-  document.title = `${verdict.text} · ${server}`;
   drawTiles(shot);
   tables.show(shot);
   charts.show(points);
@@ -65,20 +65,32 @@ function drawState(): void {
     ? ['bad', 'reconnecting… Has the monitor ended? Start it again: scoped-pool monitor --web']
     : isSilent
       ? ['bad', 'the monitor is silent: its process stands still']
-      : isPaused
-        ? ['wait', 'paused']
-        : ['good', 'live'];
-  const isLost = note !== '' && shot?.verdict.trend !== 'watching';
-  document.body.classList.toggle('stale', !isConnected || isSilent || isLost);
+      : isLost
+        ? ['bad', 'the connection to Redis is lost: these figures are old']
+        : isPaused
+          ? ['wait', 'paused']
+          : ['good', 'live'];
+  const isStale = !isConnected || isSilent || isLost;
+  document.body.classList.toggle('stale', isStale);
+  setText(element('now'), isStale ? 'Before' : 'Now');
   setText(element('state'), text);
   element('state').className = mood;
+  if (drawn) drawVerdict(drawn, isStale);
+}
+
+/** Of what is old nobody knows whether it is so still, and not by its colour alone. */
+function drawVerdict({ verdict: { trend, text }, server }: Shot, isStale: boolean): void {
+  const said = isStale ? `UNKNOWN, was ${text}` : text;
+  setText(element('verdict'), said);
+  element('verdict').className = isStale ? 'soft' : MOODS[trend];
+  document.title = `${said} · ${server}`;
 }
 
 function pause(): void {
   isPaused = !isPaused;
   setText(element('pause').firstElementChild ?? element('pause'), isPaused ? 'Go on' : 'Pause');
-  drawState();
   draw();
+  drawState();
 }
 
 function listen(): void {
@@ -113,7 +125,10 @@ element('pause').addEventListener('click', pause);
 document.addEventListener('keydown', ({ key, ctrlKey, metaKey, altKey, repeat }) => {
   if (key === 'p' && !(ctrlKey || metaKey || altKey || repeat)) pause();
 });
-document.addEventListener('visibilitychange', draw);
+document.addEventListener('visibilitychange', () => {
+  draw();
+  drawState();
+});
 // So that a keyboard can scroll it.
 element('log').tabIndex = 0;
 setInterval(drawState, BEAT_MS);

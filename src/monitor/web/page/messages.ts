@@ -126,4 +126,6 @@ export interface News {
   readonly shot?: Shot | undefined;
   /** What is to be said beside it, such as that the connection is lost; else empty. */
   readonly note: string;
+  /** Whether the monitor has no connection to the server: what is shown was so before. */
+  readonly isLost: boolean;
 }
