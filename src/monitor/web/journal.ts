@@ -2,12 +2,13 @@ import { wallTime } from '../../clock.ts';
 import { ageText } from '../../inspect/age.ts';
 import { legible } from '../../printable.ts';
 import { type Facts, factsOf, type History } from '../history.ts';
-import type { PoolRow } from '../inside.ts';
-import { worstOf } from '../places.ts';
+import type { OpeningRow, PoolRow } from '../inside.ts';
+import { type PlaceRow, worstOf } from '../places.ts';
 import type { Trend } from '../verdict.ts';
 import { verdictText } from '../wording.ts';
 import { type Entry, MOST_ENTRIES } from './page/messages.ts';
 import { siteText } from './shot.ts';
+import { type Moment, Suspicion } from './suspicion.ts';
 
 /** A pool that is full again and again is told of once, until it was not for so long. */
 const QUIET_MS = 10_000;
@@ -24,8 +25,9 @@ export class Journal {
   /** By pool: when it was seen down, or full, the last time. */
   readonly #downAt = new Map<string, number>();
   readonly #fullAt = new Map<string, number>();
-  /** Lines of code that have been the worst. */
-  readonly #worst = new Set<string>();
+  /** Of lines that hold, and of those that open without a pool. */
+  readonly #holding = new Suspicion();
+  readonly #opening = new Suspicion();
 
   /** The oldest first. */
   get entries(): readonly Entry[] {
@@ -45,8 +47,9 @@ export class Journal {
     if (rejected > 0) this.#add('bad', `${rejected} connections were rejected: there are maxclients (${facts.maxclients ?? 'unknown'})`);
     this.#rejected = facts.rejectedMeanwhile;
     this.#observePools(facts.inside.pools, history.last.atMs);
-    this.#observePlaces(facts);
-    this.#observeOpenings(facts);
+    const moment = { atMs: history.last.atMs, windowMs: history.windowMs };
+    this.#observePlaces(facts, moment);
+    this.#observeOpenings(facts, moment);
     return this.#flush();
   }
 
@@ -77,29 +80,26 @@ export class Journal {
     seen.set(name, atMs);
   }
 
-  #observePlaces({ inside: { places } }: Facts): void {
-    const worst = worstOf(places);
-    if (!worst || worst.site === undefined) return;
-    if (worst.leakedLately > 0) {
-      return this.#suspect(`${siteText(worst.site)} leaks leases of pool ${legible(worst.pool)}`, `${worst.leakedLately} in the last 10 s`);
-    }
-    if (worst.oldestMs < LONG_MS) return;
-    const name = `${siteText(worst.site)} is to be suspected first: pool ${legible(worst.pool)}`;
-    this.#suspect(name, `leases ${worst.leases}, the oldest for ${ageText(worst.oldestMs / 1_000)}`);
+  #observePlaces({ inside }: Facts, moment: Moment): void {
+    const places = inside.places.filter(({ site }) => site !== undefined);
+    this.#holding.observe(new Map(places.map((place) => [placeName(place), takenBy(place)])), moment);
+    const worst = worstOf(places.filter((place) => this.#holding.goesOn(placeName(place))));
+    const first = worst && (worst.leakedLately > 0 || worst.oldestMs >= LONG_MS) ? worst : undefined;
+    const isNews = this.#holding.isNews(first && placeName(first), moment);
+    if (!first || !isNews) return;
+    const { leases, leakedLately, oldestMs } = first;
+    const [site, pool] = [siteText(first.site), `pool ${legible(first.pool)}`];
+    if (leakedLately > 0) this.#add('bad', `${site} leaks leases of ${pool}, ${leakedLately} in the last 10 s`);
+    else this.#add('bad', `${site} is to be suspected first: ${pool}, leases ${leases}, the oldest for ${ageText(oldestMs / 1_000)}`);
   }
 
-  #observeOpenings({ verdict, inside: { openings } }: Facts): void {
-    const [most] = openings;
-    // A program that starts opens some, too.
-    if (verdict.trend !== 'growing' || !most || most.grown === 0) return;
-    this.#suspect(`${siteText(most.site)} opens most connections without a pool`, `${most.grown} in the last 10 s`);
-  }
-
-  /** Of each line once. */
-  #suspect(name: string, why: string): void {
-    if (this.#worst.has(name) || this.#worst.size >= MOST_ENTRIES) return;
-    this.#worst.add(name);
-    this.#add('bad', `${name}, ${why}`);
+  #observeOpenings({ verdict, inside: { openings } }: Facts, moment: Moment): void {
+    this.#opening.observe(new Map(openings.map(({ site, opened }) => [site, opened])), moment);
+    const isSuspect = ({ site, grown }: OpeningRow) => grown > 0 && this.#opening.goesOn(site);
+    const first = verdict.trend === 'growing' ? openings.find(isSuspect) : undefined;
+    const isNews = this.#opening.isNews(first?.site, moment);
+    if (!first || !isNews) return;
+    this.#add('bad', `${siteText(first.site)} opens most connections without a pool, ${first.grown} in the last 10 s`);
   }
 
   #add(mood: Entry['mood'], text: string): void {
@@ -116,6 +116,15 @@ export class Journal {
 
 function nameOf({ pool, scope, pid }: PoolRow): string {
   return `pool ${legible(pool)} of ${legible(scope)} in process ${pid}`;
+}
+
+/** Those that wait would hold as well, if the pool were not full; and those that were leaked were held. */
+function takenBy({ leases, waiting, leaked }: PlaceRow): number {
+  return leases + waiting + leaked;
+}
+
+function placeName({ site, pool }: PlaceRow): string {
+  return JSON.stringify([pool, site]);
 }
 
 /** A pool that is not seen any more has gone with its process. */

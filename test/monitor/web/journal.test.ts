@@ -93,37 +93,87 @@ describe('the log of the page', () => {
     expect(tell({}, { pools: [full] })).toHaveLength(1);
   });
 
-  it('tells of the line that is to be suspected first, when it holds for long, each once', () => {
+  it('tells of the line that is to be suspected first, when it holds for long and goes on taking', () => {
     const { tell } = watching();
-    const other = { ...PLACE, site: 'file:///app/other.ts:1:1' };
-    expect(tell({}, { places: [{ ...PLACE, oldestMs: 4_000 }] })).toEqual([]);
-    expect(tell({}, { places: [{ ...PLACE, site: undefined }] })).toEqual([]);
-    expect(tell({}, { places: [{ ...PLACE, leases: 0 }] })).toEqual([]);
-    expect(tell({}, { places: [PLACE, other] })).toEqual([
-      'bad: /app/leak.ts:3:9 is to be suspected first: pool redis, leases 4, the oldest for 7s',
+    const holding = (facts: Partial<PlaceRow>) =>
+      Array.from({ length: 10 }, (_, second) => tell({}, { places: [{ ...PLACE, leases: second + 1, ...facts }] }))
+        .flat()
+        .filter((text) => text.includes('suspected'));
+    expect(holding({ oldestMs: 4_000 })).toEqual([]);
+    expect(holding({ site: undefined })).toEqual([]);
+    expect(holding({ leases: 0 })).toEqual([]);
+    expect(holding({ site: 'file:///app/start.ts:1:1', leases: 12, grown: 12 })).toEqual([]);
+    expect(holding({})).toEqual([
+      expect.stringMatching(/^bad: \/app\/leak\.ts:3:9 is to be suspected first: pool redis, leases \d, the oldest for 7s$/),
     ]);
-    expect(tell({}, { places: [{ ...PLACE, grown: 0 }, other] })).toEqual([
-      expect.stringContaining('/app/other.ts:1:1 is to be suspected first'),
-    ]);
-    expect(tell({}, { places: [PLACE, other] })).toEqual([]);
+    expect(holding({ leases: 12 })).toEqual([]);
   });
 
-  it('tells of the line that opens most without a pool, while connections grow, each once', () => {
+  it('tells of the line that has filled its pool and waits for more', () => {
+    const { tell } = watching();
+    const said = Array.from({ length: 9 }, (_, second) => tell({}, { places: [{ ...PLACE, leases: 3, waiting: 2 * second }] })).flat();
+    expect(said).toEqual([expect.stringContaining('/app/leak.ts:3:9 is to be suspected first: pool redis, leases 3')]);
+  });
+
+  it('tells of the line that opens most without a pool, while connections grow', () => {
     const { tell } = watching();
     const opening = { site: 'file:///app/raw.ts:3:9', stack: [], server: 'h:1', opened: 9, grown: 4, lastMs: 5, pid: 7 };
-    expect(tell({}, { openings: [opening] })).toEqual([]);
-    const said = Array.from({ length: 15 }, (_, second) => tell({ received: second }, { openings: [opening] })).flat();
-    expect(said).toEqual([
+    const seconds = (received: (second: number) => number, facts: object = {}) =>
+      Array.from({ length: 15 }, (_, second) =>
+        tell({ received: received(second) }, { openings: [{ ...opening, opened: second, ...facts }] }),
+      ).flat();
+    expect(seconds(() => 0)).toEqual(['good: PLATEAU']);
+    expect(seconds((second) => second)).toEqual([
       expect.stringContaining('GROWING'),
       'bad: /app/raw.ts:3:9 opens most connections without a pool, 4 in the last 10 s',
     ]);
-    expect(tell({ received: 16 }, { openings: [{ ...opening, site: '/app/idle.ts:1:1', grown: 0 }] })).toEqual([]);
+    expect(seconds((second) => 15 + second, { site: '/app/idle.ts:1:1', grown: 0 })).toEqual([]);
+  });
+
+  it.each([[8], [10], [15], [25], [12, 50, 90]])(
+    'names who goes on opening, not what an app opens at its start, also when it is restarted after %i s',
+    (...restarts) => {
+      const { tell } = watching();
+      const openingsAt = (age: number) => {
+        const facts = { stack: [], server: 'h:1', lastMs: 5, pid: 7 };
+        const leaked = Math.floor(age * 1.5);
+        // Of one burst two samples may see a part each.
+        const begun = Math.min(6 * age, 12);
+        const start = { ...facts, site: '/app/app.ts:2:1', opened: begun, grown: age < 10 ? begun : 0 };
+        const leak = { ...facts, site: '/app/app.ts:4:1', opened: leaked, grown: Math.min(leaked, 15) };
+        return [start, leak].sort((a, b) => b.grown - a.grown);
+      };
+      const said = Array.from({ length: (restarts.at(-1) ?? 0) + 25 }, (_, second) => {
+        const age = second - (restarts.findLast((restart) => restart <= second) ?? -1);
+        // For a moment it is not there.
+        return tell({ received: 2 * second }, { openings: age === 0 ? [] : openingsAt(age) });
+      }).flat();
+      expect(said).toEqual([expect.stringContaining('GROWING'), expect.stringContaining('/app/app.ts:4:1 opens most')]);
+    },
+  );
+
+  it('names a line again that is to be suspected again after another one was, but not each of two that take turns', () => {
+    const { tell } = watching();
+    let leases = 0;
+    const suspect = (count: number, firstAt: (second: number) => string) =>
+      Array.from({ length: count }, (_, second) => {
+        leases++;
+        const row = (name: string) => ({ ...PLACE, site: `/app/${name}.ts:1:1`, leases, grown: firstAt(second) === name ? 9 : 8 });
+        return tell({}, { places: ['a', 'b'].map(row) });
+      })
+        .flat()
+        .map((text) => /app\/(\w)/.exec(text)?.[1] ?? text);
+    expect(suspect(9, () => 'a')).toEqual(['a']);
+    expect(suspect(60, (second) => 'ab'[second % 2] ?? '')).toEqual(['good: PLATEAU']);
+    expect(suspect(9, () => 'b')).toEqual(['b']);
+    expect(suspect(9, () => 'a')).toEqual(['a']);
   });
 
   it('tells of the line that goes on taking, also where lines that were not recorded have held more for an hour', () => {
     const { tell } = watching();
     const unknown = { ...PLACE, site: undefined, leases: 1_500, grown: 0, oldestMs: 3_600_000, heldMs: 9e9 };
-    expect(tell({}, { places: [unknown, PLACE] })).toEqual([expect.stringContaining('/app/leak.ts:3:9 is to be suspected first')]);
+    const said = Array.from({ length: 9 }, (_, second) => tell({}, { places: [unknown, { ...PLACE, leases: second }] })).flat();
+    expect(said).toEqual([expect.stringContaining('/app/leak.ts:3:9 is to be suspected first')]);
   });
 
   it('keeps the end of a long time', () => {
