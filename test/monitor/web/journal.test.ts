@@ -176,6 +176,13 @@ describe('the log of the page', () => {
     expect(said).toEqual([expect.stringContaining('/app/leak.ts:3:9 is to be suspected first')]);
   });
 
+  it('tells of the line that leaks, though none of its leases is held any more', () => {
+    const { tell } = watching();
+    const leaking = (leaked: number) => ({ ...PLACE, leases: 0, grown: 0, oldestMs: 0, heldMs: 0, leaked, leakedLately: 3 });
+    const said = Array.from({ length: 9 }, (_, second) => tell({}, { places: [leaking(second)] })).flat();
+    expect(said).toEqual(['bad: /app/leak.ts:3:9 leaks leases of pool redis, 3 in the last 10 s']);
+  });
+
   it('keeps the end of a long time', () => {
     const { journal } = watching();
     for (let count = 0; count < MOST_ENTRIES + 5; count++) expect(journal.note(`note ${count}`)).toHaveLength(1);
