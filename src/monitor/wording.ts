@@ -74,7 +74,7 @@ function mostHeldText({ places }: Inside): string {
 /** The line of code that has opened the most connections without a pool of late; nothing where none has. */
 function mostOpenedText({ openings }: Inside): string {
   const [most] = openings;
-  return most && most.grown > 0 ? `most opened: ${most.opened} (+${most.grown}) at ${siteText(most.site)}` : '';
+  return most && most.grown > 0 ? `most opened: ${most.opened} (+${most.grown}) to ${most.server} at ${siteText(most.site)}` : '';
 }
 
 /** What is to be suspected first: a name, and the lines of code behind it. */

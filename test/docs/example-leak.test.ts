@@ -91,7 +91,7 @@ describe('examples/leak.ts', () => {
     const rowBelow = (head: string) => screen()[screen().findIndex((row) => row.startsWith(head)) + 1] ?? '';
     await until(() => screen()[1]?.startsWith('GROWING +'), PATIENCE);
     expect(rowBelow('name ')).toMatch(/^sp:leak-example:mails +\d+ +\d+ /);
-    const [, ending] = /…?(\S+) +\d+ +\d+ +\d+s +\d {2}mails +mail-service$/.exec(rowBelow('held by ')) ?? [];
+    const [, ending] = /…?(\S+) +\d+ +\d+ +\d+s +\d +0 {2}mails +mail-service$/.exec(rowBelow('held by ')) ?? [];
     expect(ending?.endsWith(place.slice(place.lastIndexOf('/')))).toBe(true);
     expect(place.endsWith(ending ?? '-')).toBe(true);
     terminal.process.stdin?.write('l');

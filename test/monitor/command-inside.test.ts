@@ -114,7 +114,9 @@ setInterval(() => {
     start(process.execPath, ['--import', `file://${join(folder, 'inspect/register.js')}`, file, redis().url]);
     const child = monitor('--expect-plateau', '12', '--interval', '500');
     expect(await child.ended).toBe(1);
-    expect(child.stderr()).toMatch(/GROWING \+\d+ in 10 s; most: \(no name\) \d+ \(\+\d+\); most opened: \d+ \(\+\d+\) at \S+raw\.mjs:3\n/);
+    expect(child.stderr()).toMatch(
+      /GROWING \+\d+ in 10 s; most: \(no name\) \d+ \(\+\d+\); most opened: \d+ \(\+\d+\) to 127\.0\.0\.1:\d+ at \S+raw\.mjs:3\n/,
+    );
   });
 
   it('asks those that are named, and says once of each that does not answer why', { timeout: 60_000 }, async () => {

@@ -265,7 +265,7 @@ describe('picture, when processes say what they hold', () => {
     const line = logLine(factsOf(leaking(INSIDE)));
     expect(line).toMatch(/ {2}most held: 38 leases \(\+30\) of leaky at \/app\/src\/mail\.js:42, oldest 12s, 2 waiting$/);
     const opening = { site: 'file:///app/raw.js:3:9', stack: [], server: 'h:1', opened: 9, grown: 4, lastMs: 5, pid: 7 };
-    expect(logLine(factsOf(leaking({ ...NOBODY, openings: [opening] })))).toMatch(/ {2}most opened: 9 \(\+4\) at \/app\/raw\.js:3$/);
+    expect(logLine(factsOf(leaking({ ...NOBODY, openings: [opening] })))).toMatch(/ {2}most opened: 9 \(\+4\) to h:1 at \/app\/raw\.js:3$/);
     expect(logLine(factsOf(leaking({ ...NOBODY, openings: [{ ...opening, grown: 0 }] })))).not.toContain('most opened');
   });
 
