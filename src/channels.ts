@@ -26,7 +26,7 @@ export const CHANNELS = {
   poolUp: channel('scoped-pool:pool:up'),
   /** A Redis command was sent and not answered, its connection broke or is given up: `{ pool, scope, command, error }`. */
   outcomeUnknown: channel('scoped-pool:outcome:unknown'),
-  /** A lease was still held at the end of its scope, and is revoked: `{ pool, scope, holder, error }`. */
+  /** A lease was still held at the end of its scope, and is revoked: `{ pool, scope, holder, stack }`. */
   leaseLeaked: channel('scoped-pool:lease:leaked'),
   /** A lease is held for longer than `leakAfterMs`: `{ pool, scope, holder }`. */
   leaseOverdue: channel('scoped-pool:lease:overdue'),

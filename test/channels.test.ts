@@ -172,7 +172,8 @@ describe('CHANNELS.lease', () => {
     expect(eventsOf(all)).toEqual(['lease.start', 'lease.end', 'leaseLeaked', 'lease.asyncStart', 'lease.asyncEnd', 'error']);
     const holder = { pool: pool.name, scope: 'job', exclusive: true, heldMs: expect.any(Number), waitsFor: [] };
     const site = expect.stringMatching(/channels\.test\.ts:\d+:\d+$/);
-    expect(all[2]?.said).toEqual({ pool: pool.name, scope: 'job', holder: { ...holder, site }, error: all[5]?.said.error });
+    expect(all[2]?.said).toEqual({ pool: pool.name, scope: 'job', holder: { ...holder, site }, stack: expect.any(Array) });
+    expect(all[2]?.said.stack).toContainEqual(expect.stringMatching(/channels\.test\.ts:\d+:\d+\)?$/));
     expect(all[5]?.said).toEqual({ scope: 'root', from: 'job/leases', error: expect.objectContaining({ code: 'ERR_LEASE_LEAKED' }) });
   });
 });

@@ -1,6 +1,5 @@
 import { CHANNELS } from '../channels.ts';
-import type { LeaseLeakedError } from '../errors.ts';
-import { stackOf } from '../pool/sampler.ts';
+import type { HolderFacts } from '../errors.ts';
 import { Tally } from './tally.ts';
 
 /** A line of code whose leases were still held when their scope had ended. They were revoked then. */
@@ -20,12 +19,18 @@ export interface LeakFacts {
   readonly lastMs: number;
 }
 
+/** What a pool publishes. */
+interface Leaked {
+  readonly holder: HolderFacts;
+  readonly stack: readonly string[];
+}
+
 const leaked = new Tally<Pick<LeakFacts, 'pool' | 'scope' | 'site'>>();
 let isWatching = false;
 
 /** From the first call on every leak is noted. */
 export function watchLeaks(): void {
-  if (!isWatching) CHANNELS.leaseLeaked.subscribe((message) => note((message as { readonly error: LeaseLeakedError }).error));
+  if (!isWatching) CHANNELS.leaseLeaked.subscribe((message) => note(message as Leaked));
   isWatching = true;
 }
 
@@ -34,6 +39,6 @@ export function leaks(): LeakFacts[] {
   return leaked.all.map(({ facts, stack, count, grown, lastMs }) => ({ ...facts, stack, leaked: count, grown, lastMs }));
 }
 
-function note({ holder: { pool, scope, site }, cause }: LeaseLeakedError): void {
-  leaked.note(JSON.stringify([pool, site]), stackOf(cause as Error | undefined), { pool, scope, site });
+function note({ holder: { pool, scope, site }, stack }: Leaked): void {
+  leaked.note(JSON.stringify([pool, site]), stack, { pool, scope, site });
 }

@@ -12,7 +12,7 @@ import type { AcquireOptions, Definition, Rules } from './options.ts';
 import { OverdueWatch } from './overdue.ts';
 import { recently } from './recently.ts';
 import { acquireFacts } from './report.ts';
-import { Sampler } from './sampler.ts';
+import { Sampler, stackOf } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Slot } from './slot.ts';
 import { Supply } from './supply.ts';
@@ -170,9 +170,9 @@ export class Engine<T> {
     this.scheduler.retire(slot, reason);
   }
 
-  onLeak(error: LeaseLeakedError): void {
+  onLeak({ holder, cause }: LeaseLeakedError): void {
     this.counts.leaked++;
-    publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: error.holder.scope, holder: error.holder, error }));
+    publish(CHANNELS.leaseLeaked, () => ({ pool: this.name, scope: holder.scope, holder, stack: stackOf(cause as Error | undefined) }));
     this.onLeakSeen();
   }
 
