@@ -74,8 +74,9 @@ describe.skipIf(!canScript)('scoped-pool monitor in a terminal', () => {
   });
 
   it('gives it back, too, when something throws that nobody catches, and shows that', { timeout: 60_000 }, async () => {
-    const bomb = 'data:text/javascript,setTimeout(()=>{throw(new(Error)(`boom`))},1500)';
-    const { child, read } = await onTerminal(80, 24, { env: { NODE_OPTIONS: `--import=${bomb}` } });
+    const bomb = 'data:text/javascript,process.once(`SIGUSR2`,()=>{throw(new(Error)(`boom`))})';
+    const { child, pid, read } = await onTerminal(80, 24, { env: { NODE_OPTIONS: `--import=${bomb}` } });
+    process.kill(pid, 'SIGUSR2');
     expect(await child.ended).not.toBe(0);
     expect(child.stdout().split(LEAVE)).toEqual([expect.stringContaining(ENTER), expect.stringContaining('boom')]);
     expect(read('after')).toBe(read('before'));
