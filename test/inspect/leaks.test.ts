@@ -43,7 +43,12 @@ describe('leaks', () => {
         ...{ stack: expect.arrayContaining([named('helper'), named('often')]), leaked: 3, grown: 3, lastMs: expect.any(Number) },
       },
     ]);
-    expect(inspectProcess().leaks.filter(({ pool: name }) => name === pool.name)).toMatchObject([{ leaked: 3 }]);
+    await leak(root, 'elsewhere', () => pool.acquire());
+    expect(of(pool.name).map(({ scope, leaked }) => [scope, leaked])).toEqual([
+      ['elsewhere', 1],
+      ['three', 3],
+    ]);
+    expect(inspectProcess().leaks.filter(({ pool: name }) => name === pool.name)).toMatchObject([{ leaked: 1 }, { leaked: 3 }]);
     expect(scopesText()).toMatch(
       new RegExp(`^leaked: 3 \\(\\+3 in 10 s\\) of pool ${pool.name}, at .*leaks\\.test\\.ts:${helperAt}:`, 'm'),
     );

@@ -119,9 +119,11 @@ describe('insideOf', () => {
   it('shows of a line that many call the calls of those who hold most there', () => {
     const of = (caller: string, heldMs: number) => lease({ heldMs, stack: ['a.ts:1:1', caller] });
     const leases = [of('innocent.ts:1:1', 90_000), of('leaky.ts:1:1', 2_000), of('leaky.ts:1:1', 1_000)];
-    expect(inside(process_(1, [pool('redis', { leases })])).places).toMatchObject([
-      { stack: ['a.ts:1:1', 'leaky.ts:1:1'], oldestMs: 90_000, leases: 3 },
-    ]);
+    for (const inOrder of [leases, [...leases].reverse(), [...leases, of('innocent.ts:2:2', 1)]]) {
+      expect(inside(process_(1, [pool('redis', { leases: inOrder })])).places).toMatchObject([
+        { stack: ['a.ts:1:1', 'leaky.ts:1:1'], oldestMs: 90_000, leases: inOrder.length },
+      ]);
+    }
     const opening = { site: 'a.ts:1:1', server: 'h:1', opened: 9, lastMs: 5 };
     const calm = process_(1, [], [{ ...opening, stack: ['calm'], grown: 0, lastMs: 1 }]);
     const busy = process_(2, [], [{ ...opening, stack: ['busy'], grown: 4 }]);
