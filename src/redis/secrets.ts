@@ -25,10 +25,11 @@ export function withoutArguments<E>(error: E): E {
   const { command } = error as { command?: { args?: unknown[] } };
   if (command) command.args = [];
   if (error instanceof Error) {
-    const message = error.message.replace(QUOTED, '$1 ***');
-    // It begins with the message as it was.
-    error.stack = error.stack?.replace(error.message, () => message);
-    error.message = message;
+    const { message, stack } = error;
+    const shown = message.replace(QUOTED, '$1 ***');
+    // It begins with the message; a program may have made something else of all stacks.
+    if (typeof stack === 'string') error.stack = stack.replace(message, () => shown);
+    error.message = shown;
   }
   return error;
 }

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { currentScope, withRoot } from 'scoped-pool';
 import { inspectProcess, scopesText } from 'scoped-pool/inspect';
 import { defineRedisPool, type RedisPool } from 'scoped-pool/redis';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { FaultProxy } from '../../dev/fault-proxy.ts';
 import { answering, listen, unknownCommand } from '../monitor/fake-server.ts';
 import { useRedis } from '../support/redis.ts';
@@ -107,6 +107,19 @@ describe('an error of a command of a holder', () => {
       const error = await errorOf(() => poolOn(redis()).use(send));
       expect(error).toMatchObject({ name: 'ReplyError', command: { name: expect.any(String) } });
       expect(shown(error)).not.toContain(SECRET);
+    });
+  });
+
+  it('comes, too, where the program has made something else of all stacks', async () => {
+    const { prepareStackTrace } = Error;
+    onTestFinished(() => {
+      Error.prepareStackTrace = prepareStackTrace;
+    });
+    Error.prepareStackTrace = (_, sites) => sites;
+    await withRoot(async () => {
+      const pool = poolOn(redis());
+      const error = await errorOf(() => pool.use((connection) => connection.auth('alice', SECRET)));
+      expect([error.message, pool.stats().inUse]).toEqual([expect.stringMatching(/^WRONGPASS/), 0]);
     });
   });
 
