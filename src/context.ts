@@ -1,5 +1,4 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { randomUUID } from 'node:crypto';
 
 /** The version of this copy of the library; equals package.json, by test. */
 export const VERSION = '0.1.0';
@@ -21,8 +20,6 @@ export interface Frame {
 export interface Shared {
   readonly protocol: number;
   readonly version: string;
-  /** Of this process, or thread, and no other on any machine. */
-  readonly id: string;
   readonly storage: AsyncLocalStorage<Frame>;
   readonly root: AsyncResource;
   /** Pool definitions by name. */
@@ -33,6 +30,8 @@ export interface Shared {
   process: object | undefined;
   /** Runs while somebody looks at what is held, and whoever acquires is to be named; one for all copies, of which each may be asked. */
   look: NodeJS.Timeout | undefined;
+  /** Of this process, or thread, and no other on any machine; made when somebody looks. */
+  id: string | undefined;
 }
 
 // On Node 20 every further AsyncLocalStorage makes every await of the process slower, hence exactly one.
@@ -41,7 +40,6 @@ const place = globalThis as { [KEY]?: Shared };
 place[KEY] ??= {
   protocol: PROTOCOL,
   version: VERSION,
-  id: randomUUID(),
   storage: new AsyncLocalStorage(),
   // Made while the first copy loads, when no request or job is there whose context it could keep.
   root: new AsyncResource('scoped-pool'),
@@ -49,6 +47,7 @@ place[KEY] ??= {
   roots: new Set(),
   process: undefined,
   look: undefined,
+  id: undefined,
 };
 
 /** What the copies share; check `protocol` before you read on. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import { shared, VERSION } from '../context.ts';
 import type { Engine } from '../pool/engine.ts';
@@ -63,6 +64,7 @@ export function inspectProcess(): ProcessInspection {
   look();
   watchOpenings();
   watchLeaks();
+  shared.id ??= randomUUID();
   const room = { most: MOST, left: MOST_NODES };
   return {
     ...{ format: 1, version: VERSION, id: shared.id, pid: process.pid, thread: threadId, script: process.argv[1] ?? '' },
