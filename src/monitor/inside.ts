@@ -3,6 +3,7 @@ import type { PoolReport, ProcessInspection } from '../inspect/process.ts';
 import { printable, printablePlace } from '../printable.ts';
 import { type PlaceRow, placesOf } from './places.ts';
 import type { Answers } from './processes.ts';
+import { mostTrodden } from './ways.ts';
 
 /** A process that says what it has open. */
 export type ProcessRow = Pick<ProcessInspection, 'pid' | 'thread' | 'script' | 'version' | 'uptimeMs'>;
@@ -63,18 +64,19 @@ export function insideOf({ inspections, failures }: Answers): Inside {
 }
 
 function openingsOf(inspections: readonly ProcessInspection[]): readonly OpeningRow[] {
-  const rows = new Map<string, OpeningRow>();
-  for (const { pid, openings } of inspections) {
-    for (const opening of openings) {
-      const other = rows.get(opening.site);
-      const latest = other && other.lastMs < opening.lastMs ? other : { ...opening, pid };
-      const sum = (of: (facts: OpeningFacts) => number) => of(opening) + (other ? of(other) : 0);
-      // Where a line is shared by many who call it, the way of most of them.
-      const { stack } = other && other.grown > opening.grown ? other : opening;
-      rows.set(opening.site, { ...latest, stack, opened: sum(({ opened }) => opened), grown: sum(({ grown }) => grown) });
-    }
+  const bySite = new Map<string, OpeningRow[]>();
+  for (const opening of inspections.flatMap(({ pid, openings }) => openings.map((facts) => ({ ...facts, pid })))) {
+    bySite.set(opening.site, [...(bySite.get(opening.site) ?? []), opening]);
   }
-  return [...rows.values()].sort((a, b) => b.grown - a.grown || b.opened - a.opened);
+  return [...bySite.values()].map(openingRow).sort((a, b) => b.grown - a.grown || b.opened - a.opened);
+}
+
+/** Of one line, in all processes. */
+function openingRow(rows: readonly OpeningRow[]): OpeningRow {
+  const last = rows.reduce((a, b) => (b.lastMs < a.lastMs ? b : a));
+  const stack = mostTrodden(rows.map(({ opened, ...way }) => ({ ...way, count: opened })));
+  const sum = (of: (row: OpeningRow) => number) => rows.reduce((total, row) => total + of(row), 0);
+  return { ...last, stack, opened: sum(({ opened }) => opened), grown: sum(({ grown }) => grown) };
 }
 
 const OF_PLACES = ['site', 'script', 'address'];

@@ -2,6 +2,7 @@ import type { LeakFacts } from '../inspect/leaks.ts';
 import type { PoolReport, ProcessInspection } from '../inspect/process.ts';
 import type { LeaseFacts, WaiterFacts } from '../pool/report.ts';
 import { compare } from './compare.ts';
+import { mostTrodden } from './ways.ts';
 
 /** One who holds a connection, or waits for one. */
 export interface HolderRow {
@@ -121,18 +122,10 @@ function placeRow({ pool, site, holds, leaks }: Place): PlaceRow {
   };
 }
 
-/** Where a line is shared by many who call it, the way of most of them: the others are not to be blamed. */
 function stackOf(holds: readonly Hold[], leaks: Place['leaks']): readonly string[] {
-  const [worst] = [...leaks].sort((a, b) => b.grown - a.grown || b.leaked - a.leaked);
-  if (worst && (worst.grown > 0 || holds.length === 0)) return worst.stack;
-  const ways = new Map<string, { readonly stack: readonly string[]; count: number }>();
-  for (const { stack } of holds.map(({ facts }) => facts)) {
-    const key = stack.join('\n');
-    const way = ways.get(key) ?? { stack, count: 0 };
-    way.count++;
-    ways.set(key, way);
-  }
-  return [...ways.values()].sort((a, b) => b.count - a.count)[0]?.stack ?? [];
+  const isLeaking = leaks.some(({ grown }) => grown > 0);
+  if (isLeaking || holds.length === 0) return mostTrodden(leaks.map(({ leaked, ...way }) => ({ ...way, count: leaked })));
+  return mostTrodden(holds.map(({ facts: { stack } }) => ({ stack, grown: 0, count: 1 })));
 }
 
 /** So many of those who hold at one line, and of those who wait there. */

@@ -80,6 +80,20 @@ describe('scoped-pool/inspect/register', () => {
     }
   });
 
+  it('serves on, at the same socket, beside what the program serves itself, and when that is closed', async () => {
+    const source = `
+      import { serveInspection } from '${join(folder, 'inspect/index.js')}';
+      const inspection = await serveInspection();
+      await inspection.close();
+      console.log(inspection.address);
+      process.stdin.once('data', () => process.stdin.destroy());`;
+    const { child, sockets } = run(source, 'both.mjs');
+    await until(() => child.stdout() !== '', PATIENCE);
+    expect(sockets()).toEqual([child.stdout().trim()]);
+    child.process.stdin?.write('end');
+    expect([await child.ended, child.stderr()]).toEqual([0, '']);
+  });
+
   it('keeps no program alive', async () => {
     const { child } = run("console.log('done');", 'short.mjs');
     expect(await child.ended).toBe(0);

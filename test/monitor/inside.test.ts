@@ -132,6 +132,18 @@ describe('insideOf', () => {
       [busy, calm],
     ])
       expect(inside(...processes).openings).toMatchObject([{ stack: ['busy'], opened: 18, grown: 4, pid: 1 }]);
+    // Of many processes none has to be the busiest: most of them together come that way.
+    const eachWay = [
+      ['calm', 3],
+      ['busy', 2],
+      ['busy', 2],
+      ['idle', 3],
+    ] as const;
+    const many = eachWay.map(([way, grown], pid) => process_(pid, [], [{ ...opening, stack: [way], grown }]));
+    expect(inside(...many).openings).toMatchObject([{ stack: ['busy'], grown: 10 }]);
+    const leak = { pool: 'redis', scope: 'job', site: 'a.ts:1:1', leaked: 9, lastMs: 5 };
+    const leaking = eachWay.map(([way, grown], pid) => process_(pid, [], [], [{ ...leak, stack: [way], grown }]));
+    expect(inside(...leaking).places).toMatchObject([{ stack: ['busy'], leakedLately: 10 }]);
   });
 
   it('adds up what was leaked at a line, which is suspected before what is held', () => {
